@@ -1,0 +1,6 @@
+//! Slack's nouns as actors: channels, sessions, relays, what they keep, and the Web API's meaning.
+//!
+//! This crate opens no socket and no file, asks no clock but its [`cluster::host::Host`] and does not know which
+//! database keeps its rows.
+
+pub mod store;

@@ -1,0 +1,22 @@
+//! Compiles `schema/*.proto` with protox (no protoc to install) into prost types and their canonical JSON mapping.
+
+use prost::Message;
+use std::{env, fs, path::PathBuf};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let files = ["event.proto", "session.proto", "record.proto"];
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let set = protox::compile(files, ["schema"])?;
+    let bytes = set.encode_to_vec();
+    fs::write(out.join("descriptor.bin"), &bytes)?;
+    prost_build::Config::new()
+        .skip_protoc_run()
+        .file_descriptor_set_path(out.join("descriptor.bin"))
+        .compile_fds(set)?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&bytes)?
+        .ignore_unknown_fields()
+        .build(&[".waggle.v1"])?;
+    println!("cargo:rerun-if-changed=schema");
+    Ok(())
+}
