@@ -77,6 +77,8 @@ pub struct Append {
     pub epoch: u64,
     /// This attempt.
     pub batch: BatchId,
+    /// Kept in the head: up to which seq follow-ups in other logs are known to be done.
+    pub followed: u64,
     /// Events `tail + 1 ..= tail + k`, 1 to [`APPEND_ROWS_MAX`], all of one bucket, `us` rising.
     pub events: Vec<Event>,
     /// What the views become, in order; written with the rows or, by engines without transactions, after them.
@@ -279,11 +281,9 @@ pub fn key_hash(sender: &str, key: &str) -> u128 {
     xxhash_rust::xxh3::xxh3_128(format!("{sender}\n{key}").as_bytes())
 }
 
-/// Hash of an event's body, kept in its log row: the same key with another body is an error.
+/// What tells a retry from a reused key: the hash of the command that made the event, which a redaction keeps.
 pub fn body_hash(event: &Event) -> u64 {
-    use prost::Message;
-    let only_body = Event { body: event.body.clone(), ..Event::default() };
-    xxhash_rust::xxh3::xxh3_64(&only_body.encode_to_vec())
+    event.fingerprint
 }
 
 /// Takes the contents out of an event, as a redaction does; everything else stays.
@@ -332,6 +332,8 @@ pub trait Store: Send + Sync + 'static {
     fn reactions(&self, log: &LogId, from_us: Micros, to_us: Micros) -> Answer<Vec<ReactionCount>>;
     /// Whether this user reacted so.
     fn reaction(&self, log: &LogId, us: Micros, name: &str, user: &UserId) -> Answer<bool>;
+    /// One user's membership of a conversation.
+    fn member(&self, log: &LogId, user: &UserId) -> Answer<Option<MemberRow>>;
     /// Members of a conversation, by user id.
     fn members(&self, log: &LogId, after: Option<UserId>, limit: usize) -> Answer<Listed<UserId, MemberRow>>;
     /// Conversations of a user, left ones included, by conversation id.
@@ -344,6 +346,14 @@ pub trait Store: Send + Sync + 'static {
     ) -> Answer<Listed<ConversationId, JoinedRow>>;
     /// Read positions of a user.
     fn marks(&self, workspace: &WorkspaceId, user: &UserId) -> Answer<Vec<(ConversationId, MarkRow)>>;
+    /// One user of a workspace.
+    fn user(&self, workspace: &WorkspaceId, user: &UserId) -> Answer<Option<UserRow>>;
+    /// One conversation of a workspace.
+    fn conversation(
+        &self,
+        workspace: &WorkspaceId,
+        channel: &ConversationId,
+    ) -> Answer<Option<ConversationRow>>;
     /// Users of a workspace, by id.
     fn users(
         &self,
