@@ -5,4 +5,7 @@
 
 pub mod claims;
 pub mod host;
+pub mod node;
+pub mod router;
 pub mod slots;
+pub mod table;
