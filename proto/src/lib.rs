@@ -4,6 +4,8 @@
 //! deterministic, every decoder returns an error instead of panicking whatever bytes it is given, and protobuf
 //! numbers are never reused (`golden/descriptor.txt` is compared in a test).
 
+pub mod close;
+pub mod frame;
 pub mod id;
 pub mod key;
 pub mod record;
