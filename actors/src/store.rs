@@ -3,7 +3,9 @@
 //! Every key starts with the workspace: a [`LogId`] cannot be made without one. The engines are `memory` (the
 //! reference, in this crate), redb (`cells`) and, at scale, Cassandra; one contract suite runs on all of them.
 
+pub mod fence;
 pub mod memory;
+pub mod page;
 
 use cluster::slots::Slot;
 use futures::future::BoxFuture;

@@ -1,0 +1,214 @@
+//! The condition of an append, as one pure function that every engine with transactions asks.
+//!
+//! Source: tail compare-and-set with an epoch check (ARCHITECTURE.md, ownership); the stateright model checks it.
+
+use super::{
+    APPEND_BYTES_MAX, APPEND_ROWS_MAX, Append, Appended, BatchId, INLINE_BODY_MAX, LogId, ViewWrite,
+};
+use prost::Message;
+use proto::id::ChannelId;
+use proto::ts::Micros;
+use proto::v1::{Content, Event, Head, event::Body};
+
+/// Minutes for which `active` rows are kept: 7 days. Each new row of a slot removes up to
+/// [`ACTIVE_PRUNED_MAX`] older ones.
+pub const ACTIVE_MINUTES_MAX: u64 = 7 * 24 * 60;
+/// Expired `active` rows that one new row removes.
+pub const ACTIVE_PRUNED_MAX: usize = 2;
+
+/// What an append that may be applied does to its bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fits {
+    /// Continues the newest bucket.
+    Continues,
+    /// Opens the next bucket, or the log.
+    Opens,
+}
+
+/// Judges an append by the newest bucket of its log. `older` reads the head of the append's own bucket and is asked
+/// only when a newer one exists: a closed bucket takes nothing more, but may hold this very batch.
+pub fn judge<E>(
+    append: &Append,
+    newest: Option<(u32, Head)>,
+    older: impl FnOnce() -> Result<Option<Head>, E>,
+) -> Result<Result<Fits, Appended>, E> {
+    let mine = |head: &Head| append.batch.wrote(head);
+    let fits = |head: &Head| {
+        head.tail == append.tail && head.epoch <= append.epoch && head.last_us < first_us(append)
+    };
+    Ok(match newest {
+        None if append.bucket == 0 && append.tail == 0 => Ok(Fits::Opens),
+        None => Err(Appended::Refused(None)),
+        Some((bucket, head)) if bucket == append.bucket => {
+            if mine(&head) {
+                Err(Appended::Already)
+            } else if fits(&head) {
+                Ok(Fits::Continues)
+            } else {
+                Err(Appended::Refused(Some(head)))
+            }
+        }
+        Some((bucket, _)) if bucket > append.bucket => match older()? {
+            Some(head) if mine(&head) => Err(Appended::Already),
+            head => Err(Appended::Refused(head)),
+        },
+        Some((bucket, head)) if bucket + 1 == append.bucket && fits(&head) => Ok(Fits::Opens),
+        Some(_) => Err(Appended::Refused(None)),
+    })
+}
+
+/// The head that an applied append leaves.
+pub fn next_head(append: &Append) -> Head {
+    let last = append.events.last().expect("an append has at least one event");
+    Head {
+        tail: last.seq,
+        epoch: append.epoch,
+        last_us: last.us,
+        batch: append.batch.0.to_vec(),
+        countable: last.countable,
+        broadcast: last.broadcast,
+        followed: append.followed,
+    }
+}
+
+/// Time of the first event.
+pub fn first_us(append: &Append) -> Micros {
+    append.events.first().map_or(0, |event| event.us)
+}
+
+/// Minutes in which an append has events, in order.
+pub fn minutes(append: &Append) -> Vec<u64> {
+    let mut minutes: Vec<u64> = append.events.iter().map(|event| event.us / 60_000_000).collect();
+    minutes.dedup();
+    minutes
+}
+
+/// The content that an event carries, if any.
+pub fn content(event: &Event) -> Option<&Content> {
+    match &event.body {
+        Some(Body::Posted(posted)) => posted.content.as_ref(),
+        Some(Body::Edited(edited)) => edited.content.as_ref(),
+        _ => None,
+    }
+}
+
+/// The content that an event carries, to change it.
+pub fn content_mut(event: &mut Event) -> Option<&mut Content> {
+    match &mut event.body {
+        Some(Body::Posted(posted)) => posted.content.as_mut(),
+        Some(Body::Edited(edited)) => edited.content.as_mut(),
+        _ => None,
+    }
+}
+
+/// Bytes of an event that count towards [`APPEND_BYTES_MAX`]: contents kept apart do not.
+pub fn event_bytes(event: &Event) -> usize {
+    let apart = content(event).map_or(0, Message::encoded_len);
+    event.encoded_len() - if apart > INLINE_BODY_MAX { apart } else { 0 }
+}
+
+/// Asserts what the appender promises: 1 to [`APPEND_ROWS_MAX`] events, at most [`APPEND_BYTES_MAX`], `seq` dense
+/// from the tail, `us` rising, views that the kind of log may write. A violation is a bug of the appender, and it
+/// is the appender that panics.
+pub fn assert_whole(append: &Append) {
+    let rows = append.events.len();
+    assert!((1..=APPEND_ROWS_MAX).contains(&rows), "{rows} events in one append to {:?}", append.log);
+    let bytes: usize = append.events.iter().map(event_bytes).sum();
+    assert!(bytes <= APPEND_BYTES_MAX, "{bytes} bytes in one append to {:?}", append.log);
+    for (event, seq) in append.events.iter().zip(append.tail + 1..) {
+        assert_eq!(event.seq, seq, "seq is dense from the tail of {:?}", append.log);
+    }
+    let rising = append.events.windows(2).all(|pair| pair[0].us < pair[1].us);
+    assert!(rising, "us rises along {:?}", append.log);
+    for view in &append.views {
+        assert!(may_write(&append.log, view), "{:?} may not write {view:?}", append.log);
+    }
+}
+
+fn may_write(log: &LogId, view: &ViewWrite) -> bool {
+    match view {
+        ViewWrite::Joined { .. } | ViewWrite::Mark { .. } | ViewWrite::Token { .. } => {
+            matches!(log.channel, ChannelId::User(_))
+        }
+        ViewWrite::User { .. } | ViewWrite::Conversation { .. } | ViewWrite::Workspace(_) => {
+            matches!(log.channel, ChannelId::Workspace(_))
+        }
+        _ => true,
+    }
+}
+
+impl BatchId {
+    /// Whether this batch wrote the head.
+    pub fn wrote(&self, head: &Head) -> bool {
+        head.batch == self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::slots::Slot;
+    use proto::id::{ConversationId, WorkspaceId};
+
+    fn append(bucket: u32, tail: u64, epoch: u64, us: Micros) -> Append {
+        let workspace = WorkspaceId::parse("T1").expect("an id");
+        let channel = ConversationId::parse("C1").expect("an id");
+        Append {
+            log: LogId::new(workspace, channel),
+            slot: Slot::new(1).expect("a slot"),
+            bucket,
+            tail,
+            epoch,
+            batch: BatchId([7; 16]),
+            followed: 0,
+            events: vec![Event { seq: tail + 1, us, epoch, ..Event::default() }],
+            views: Vec::new(),
+        }
+    }
+
+    fn head(tail: u64, epoch: u64, last_us: Micros) -> Head {
+        Head { tail, epoch, last_us, ..Head::default() }
+    }
+
+    fn ask(append: &Append, newest: Option<(u32, Head)>, older: Option<Head>) -> Result<Fits, Appended> {
+        judge(append, newest, || Ok::<_, ()>(older)).expect("nothing was read")
+    }
+
+    #[test]
+    fn a_log_opens_at_bucket_zero_and_tail_zero_only() {
+        assert_eq!(ask(&append(0, 0, 1, 5), None, None), Ok(Fits::Opens));
+        assert_eq!(ask(&append(0, 1, 1, 5), None, None), Err(Appended::Refused(None)));
+        assert_eq!(ask(&append(1, 0, 1, 5), None, None), Err(Appended::Refused(None)));
+    }
+
+    #[test]
+    fn the_head_must_have_the_tail_no_higher_epoch_and_an_earlier_time() {
+        let fits = |there: Head| ask(&append(0, 9, 3, 50), Some((0, there.clone())), None);
+        assert_eq!(fits(head(9, 3, 49)), Ok(Fits::Continues));
+        for wrong in [head(8, 3, 49), head(10, 3, 49), head(9, 4, 49), head(9, 3, 50)] {
+            assert_eq!(fits(wrong.clone()), Err(Appended::Refused(Some(wrong))));
+        }
+        let mine = Head { batch: vec![7; 16], ..head(10, 3, 50) };
+        assert_eq!(fits(mine), Err(Appended::Already));
+    }
+
+    #[test]
+    fn the_next_bucket_opens_on_the_tail_of_the_one_before() {
+        let opening = append(1, 9, 3, 50);
+        assert_eq!(ask(&opening, Some((0, head(9, 3, 49))), None), Ok(Fits::Opens));
+        for wrong in [head(8, 3, 49), head(9, 4, 49), head(9, 3, 50)] {
+            assert_eq!(ask(&opening, Some((0, wrong)), None), Err(Appended::Refused(None)));
+        }
+        assert_eq!(ask(&append(2, 9, 3, 50), Some((0, head(9, 3, 49))), None), Err(Appended::Refused(None)));
+    }
+
+    #[test]
+    fn a_closed_bucket_takes_nothing_more_but_knows_its_last_batch() {
+        let closed = head(9, 3, 49);
+        let newest = Some((1, head(12, 3, 60)));
+        let late = ask(&append(0, 9, 3, 50), newest.clone(), Some(closed.clone()));
+        assert_eq!(late, Err(Appended::Refused(Some(closed.clone()))));
+        let mine = Head { batch: vec![7; 16], ..closed };
+        assert_eq!(ask(&append(0, 8, 3, 49), newest, Some(mine)), Err(Appended::Already));
+    }
+}
