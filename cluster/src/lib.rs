@@ -4,6 +4,7 @@
 //! This crate does not know what a channel or a user is: it hashes bytes to slots and moves bytes over links.
 
 pub mod claims;
+pub mod fence;
 pub mod host;
 pub mod node;
 pub mod router;
