@@ -52,25 +52,38 @@ macro_rules! kinds {
 kinds! {
     LogRow = 1, Head = 2, BucketRow = 3, MessageRow = 4, ReactionRow = 5, MemberRow = 6, JoinedRow = 7,
     MarkRow = 8, UserRow = 9, ConversationRow = 10, WorkspaceRow = 11, TokenRow = 12, SlotRow = 13,
+    BodyRow = 14, ReplyOfRow = 15,
 }
 
-fn checksum(kind: u8, payload: &[u8]) -> [u8; 4] {
-    let sum = xxhash_rust::xxh3::xxh3_64_with_seed(payload, u64::from(kind));
+fn checksum(kind: u8, place: &[u8], payload: &[u8]) -> [u8; 4] {
+    let place = if place.is_empty() { 0 } else { xxhash_rust::xxh3::xxh3_64(place) };
+    let sum = xxhash_rust::xxh3::xxh3_64_with_seed(payload, place ^ u64::from(kind));
     (sum as u32).to_le_bytes()
 }
 
 /// Encodes a message with its header.
 pub fn seal<R: Record>(record: &R) -> Vec<u8> {
+    seal_at(&[], record)
+}
+
+/// Encodes a message for the place with this key: it does not open anywhere else, so that a damaged key is found
+/// as surely as a damaged value.
+pub fn seal_at<R: Record>(place: &[u8], record: &R) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + record.encoded_len());
     bytes.extend_from_slice(&[VERSION, R::KIND, 0, 0, 0, 0]);
     record.encode_raw(&mut bytes);
-    let sum = checksum(R::KIND, &bytes[HEADER..]);
+    let sum = checksum(R::KIND, place, &bytes[HEADER..]);
     bytes[2..HEADER].copy_from_slice(&sum);
     bytes
 }
 
 /// Checks the header and decodes.
 pub fn open<R: Record>(bytes: &[u8]) -> Result<R, RecordError> {
+    open_at(&[], bytes)
+}
+
+/// Checks the header of a record that [`seal_at`] made for this place, and decodes.
+pub fn open_at<R: Record>(place: &[u8], bytes: &[u8]) -> Result<R, RecordError> {
     if bytes.len() < HEADER {
         return Err(RecordError::Short(bytes.len()));
     }
@@ -81,8 +94,11 @@ pub fn open<R: Record>(bytes: &[u8]) -> Result<R, RecordError> {
     if header[1] != R::KIND {
         return Err(RecordError::Kind { found: header[1], expected: R::KIND });
     }
-    if header[2..] != checksum(header[1], payload) {
+    if header[2..] != checksum(header[1], place, payload) {
         return Err(RecordError::Checksum);
     }
     R::decode(payload).map_err(|e| RecordError::Message(e.to_string()))
 }
+
+#[cfg(test)]
+mod tests;
