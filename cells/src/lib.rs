@@ -1,1 +1,4 @@
-//! placeholder
+//! The machine: operating system, sockets, disks, databases and configuration. It gives the actors what they need and
+//! decides nothing that Slack's users would notice.
+
+pub mod machine;

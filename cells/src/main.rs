@@ -1,1 +1,3 @@
+//! The `waggle` binary.
+
 fn main() {}
