@@ -1,0 +1,230 @@
+//! Virtual machines: seats in the world on which a program is booted, paused and crashed.
+//!
+//! A boot is a *life*. A crash ends it at once, even in the middle of a task's turn: its handles go dead, its tasks
+//! are aborted, its events never fire. A pause withholds every event of the machine, timers included, and releases
+//! them in order.
+
+use crate::world::{
+    World,
+    clock::{self, Skew},
+    life::VirtualMachine,
+    queue::Entry,
+};
+use cluster::host::Host;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::task::AbortHandle;
+
+/// A machine of this world, running or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MachineId(pub u32);
+
+impl MachineId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One boot of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Life {
+    /// Which machine.
+    pub machine: MachineId,
+    /// 1 for its first boot.
+    pub boot: u64,
+}
+
+/// How a life ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// `kill -9`: the system lives on, so written files stay and peers see resets.
+    Process,
+    /// Power is gone: unsynced writes may be lost or torn, and peers hear nothing.
+    Power,
+}
+
+/// What a machine is made of.
+#[derive(Debug, Clone)]
+pub struct Hardware {
+    /// Single-threaded runtimes that the program is told it has; here all share the world's one.
+    pub shards: usize,
+    /// Clock.
+    pub skew: Skew,
+    /// Bounds of the time that blocking work takes.
+    pub blocking: (Duration, Duration),
+}
+
+impl Default for Hardware {
+    fn default() -> Self {
+        let blocking = (Duration::from_micros(100), Duration::from_millis(2));
+        Self { shards: 2, skew: Skew::default(), blocking }
+    }
+}
+
+type OnCrash = Box<dyn FnOnce(Crash) + Send>;
+
+/// A place in the world; keeps what outlives a boot.
+pub(crate) struct Seat {
+    pub(crate) name: String,
+    hardware: Hardware,
+    boot: u64,
+    up: bool,
+    pub(crate) paused: bool,
+    /// Events that came while it was paused.
+    pub(crate) held: Vec<Entry>,
+    pub(crate) tasks: BTreeMap<u64, AbortHandle>,
+    on_crash: Vec<OnCrash>,
+    traps: Vec<Trap>,
+}
+
+/// Ends the life at the n-th passage of a fault point.
+struct Trap {
+    point: &'static str,
+    passages: u64,
+    crash: Crash,
+}
+
+impl Seat {
+    pub(crate) fn lives(&self, life: Life) -> bool {
+        self.up && self.boot == life.boot
+    }
+}
+
+impl World {
+    /// A new machine, not yet running.
+    pub fn machine(&self, name: impl Into<String>, hardware: Hardware) -> MachineId {
+        assert!(hardware.shards > 0, "a machine has at least one shard");
+        let mut state = self.state();
+        let seats = &mut state.seats;
+        seats.push(Seat {
+            name: name.into(),
+            hardware,
+            boot: 0,
+            up: false,
+            paused: false,
+            held: Vec::new(),
+            tasks: BTreeMap::new(),
+            on_crash: Vec::new(),
+            traps: Vec::new(),
+        });
+        MachineId(u32::try_from(seats.len() - 1).expect("fewer than 2^32 machines"))
+    }
+
+    /// Boots a machine that is down: a new life, and the host for everything that runs in it.
+    pub fn boot(&self, machine: MachineId) -> Host {
+        let (life, name) = {
+            let mut state = self.state();
+            let seat = &mut state.seats[machine.index()];
+            assert!(!seat.up, "{} is running already", seat.name);
+            seat.boot += 1;
+            seat.up = true;
+            (Life { machine, boot: seat.boot }, seat.name.clone())
+        };
+        self.note(Some(machine), "boot", [life.boot, 0], "");
+        let entropy = self.entropy(&format!("machine/{name}/{}", life.boot));
+        let machine = VirtualMachine::new(self.clone(), life, entropy.fork("latency"));
+        Host::new(Arc::new(machine), entropy)
+    }
+
+    /// The current life of a machine that runs.
+    pub fn life(&self, machine: MachineId) -> Option<Life> {
+        let state = self.state();
+        let seat = &state.seats[machine.index()];
+        seat.up.then_some(Life { machine, boot: seat.boot })
+    }
+
+    /// Runs `hook` when the current life of `machine` ends, in the moment it ends: pulls plugs, kills root actors.
+    pub fn on_crash(&self, machine: MachineId, hook: impl FnOnce(Crash) + Send + 'static) {
+        self.state().seats[machine.index()].on_crash.push(Box::new(hook));
+    }
+
+    /// Ends the current life of a machine; nothing when it is down.
+    pub fn crash(&self, machine: MachineId, crash: Crash) {
+        let (hooks, tasks, held) = {
+            let mut state = self.state();
+            let seat = &mut state.seats[machine.index()];
+            if !std::mem::take(&mut seat.up) {
+                return;
+            }
+            seat.paused = false;
+            seat.traps.clear();
+            let (hooks, tasks) = (std::mem::take(&mut seat.on_crash), std::mem::take(&mut seat.tasks));
+            (hooks, tasks, std::mem::take(&mut seat.held))
+        };
+        self.count("fault.crash", 1);
+        self.note(Some(machine), "crash", [crash as u64, tasks.len() as u64], "");
+        hooks.into_iter().for_each(|hook| hook(crash));
+        tasks.into_values().for_each(|task| task.abort());
+        drop(held);
+    }
+
+    /// Crashes the current life of `machine` when it passes the fault point for the n-th time (from 1).
+    pub fn crash_at(&self, machine: MachineId, point: &'static str, passages: u64, crash: Crash) {
+        self.state().seats[machine.index()].traps.push(Trap { point, passages, crash });
+    }
+
+    /// Withholds all events of a machine for `span`; nothing when it is down or paused already.
+    pub fn pause(&self, machine: MachineId, span: Duration) {
+        let life = {
+            let mut state = self.state();
+            let seat = &mut state.seats[machine.index()];
+            if !seat.up || seat.paused {
+                return;
+            }
+            seat.paused = true;
+            Life { machine, boot: seat.boot }
+        };
+        self.count("fault.pause", 1);
+        self.note(Some(machine), "pause", [clock::nanos(span), 0], "");
+        let world = self.clone();
+        self.schedule(span, None, "resume", [u64::from(machine.0), life.boot], move || world.release(life));
+    }
+
+    fn release(&self, life: Life) {
+        let now = self.now_ns();
+        let mut state = self.state();
+        let seat = &mut state.seats[life.machine.index()];
+        if seat.lives(life) && std::mem::take(&mut seat.paused) {
+            let held = std::mem::take(&mut seat.held);
+            for (order, entry) in (0..).zip(held) {
+                state.queue.put_back(entry.postponed(now + order));
+            }
+        }
+    }
+
+    /// Sets a machine's clock: a step, a drift, or both.
+    pub fn set_skew(&self, machine: MachineId, skew: Skew) {
+        self.count("fault.clock", 1);
+        self.note(Some(machine), "clock", [skew.offset_us as u64, skew.drift_ppm as u64], "");
+        self.state().seats[machine.index()].hardware.skew = skew;
+    }
+
+    /// Whether this life goes on.
+    pub fn lives(&self, life: Life) -> bool {
+        self.state().seats[life.machine.index()].lives(life)
+    }
+
+    /// A life passes a fault point.
+    pub(crate) fn pass(&self, life: Life, point: &'static str) {
+        if !self.lives(life) {
+            return;
+        }
+        self.count(point, 1);
+        self.note(Some(life.machine), "fault point", [0, 0], point);
+        let crash = {
+            let mut state = self.state();
+            let traps = &mut state.seats[life.machine.index()].traps;
+            traps.iter_mut().filter(|trap| trap.point == point).for_each(|trap| {
+                trap.passages = trap.passages.saturating_sub(1);
+            });
+            let sprung = traps.iter().position(|trap| trap.passages == 0);
+            sprung.map(|index| traps.remove(index).crash)
+        };
+        if let Some(crash) = crash {
+            self.crash(life.machine, crash);
+        }
+    }
+
+    pub(crate) fn hardware<T>(&self, machine: MachineId, read: impl FnOnce(&Hardware) -> T) -> T {
+        read(&self.state().seats[machine.index()].hardware)
+    }
+}

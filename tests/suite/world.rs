@@ -1,0 +1,66 @@
+//! The world can be replayed: `waggle-sim` gives the same bytes for a seed in every process.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// `waggle-sim`, built beside this test.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let target = test.ancestors().nth(2).expect("tests are built into target/<profile>/deps");
+    let program = target.join("waggle-sim");
+    assert!(program.exists(), "{} is not built; `cargo build --bins` builds it", program.display());
+    program
+}
+
+/// Runs seeds of a scenario; answers what it printed, one line a seed. `environment` replaces all there is.
+fn run(
+    program: &Path,
+    scenario: &str,
+    hours: &str,
+    seeds: &str,
+    environment: &[(&str, &str)],
+) -> Vec<String> {
+    let output = Command::new(program)
+        .args(["run", "--json", "--scenario", scenario, "--hours", hours, "--seeds", seeds])
+        .env_clear()
+        .envs(environment.iter().copied())
+        .output()
+        .expect("waggle-sim starts");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{scenario} {seeds}: {}\n{complaints}", output.status);
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+fn field<'a>(line: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    line.get(name).unwrap_or_else(|| panic!("{line} has no {name}"))
+}
+
+/// Runs the seeds twice, in processes with another path and environment, and compares every byte.
+fn twice(scenario: &str, hours: &str, seeds: &str) -> Vec<serde_json::Value> {
+    let program = program();
+    let elsewhere = std::env::temp_dir().join(format!("waggle-{scenario}-{}", std::process::id()));
+    let copy = elsewhere.join("a/longer/path/to/another-name");
+    fs::create_dir_all(copy.parent().expect("it has one")).expect("a directory for the copy");
+    fs::copy(&program, &copy).expect("a copy of the program");
+    let here = run(&program, scenario, hours, seeds, &[("PATH", "/bin"), ("TZ", "Asia/Tokyo")]);
+    let long = "x".repeat(5000);
+    let there = run(&copy, scenario, hours, seeds, &[("RUST_LOG", "trace"), ("LONG", &long)]);
+    fs::remove_dir_all(&elsewhere).expect("the copy is removed");
+    assert_eq!(here, there, "the same seeds gave other bytes in another process");
+    here.iter().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+}
+
+#[test]
+fn actors_that_panic_on_machines_that_crash_replay_to_the_byte() {
+    let lines = twice("yard", "0.25", "1..4");
+    let hashes: std::collections::BTreeSet<&str> =
+        lines.iter().map(|line| field(line, "hash").as_str().expect("text")).collect();
+    assert_eq!(hashes.len(), 4, "each seed has its own history");
+    for line in &lines {
+        assert!(field(line, "messages").as_u64() > Some(10_000), "{line}");
+        assert_eq!(field(line, "faults"), 2, "{line}");
+    }
+}
