@@ -9,12 +9,12 @@ use std::fmt;
 const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $after:expr, $meaning:literal;)+) => {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $after:expr, $means:literal;)+) => {
         /// Why a native session was closed by the server.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u16)]
         pub enum CloseCode {
-            $(#[doc = $meaning] $(#[$doc])* $variant = $number,)+
+            $(#[doc = $means] $(#[$doc])* $variant = $number,)+
         }
         impl CloseCode {
             /// Every code, by number.
@@ -25,10 +25,11 @@ macro_rules! codes {
             }
             /// What it says, as PROTOCOL.md has it.
             pub fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => $meaning,)+ }
+                match self { $(Self::$variant => $means,)+ }
             }
-            /// The shortest delay before the next attempt when the close frame names none, in milliseconds; the
-            /// client's back-off comes on top. `None`: do not reconnect, the same attempt would end the same way.
+            /// The shortest delay before the next attempt when the close frame names none, in milliseconds;
+            /// the client's back-off comes on top. `None`: do not reconnect, the same attempt would end the
+            /// same way.
             pub fn reconnect_after_ms(self) -> Option<u32> {
                 match self { $(Self::$variant => $after,)+ }
             }
@@ -55,7 +56,7 @@ codes! {
     Idle = 4008, "idle", Some(1_000),
         "Three pings in a row went unanswered.";
     ProtocolError = 4009, "protocol_error", None,
-        "The order of frames was broken: no `hello` first, a second `hello`, or more posts in flight than allowed.";
+        "The order of frames was broken: another frame before `hello`, or a second `hello`.";
     Restarting = 4010, "restarting", Some(1_000),
         "The node stops without a hand-over; connect again, here or elsewhere.";
 }
@@ -95,8 +96,8 @@ impl From<CloseCode> for Close {
 }
 
 impl Close {
-    /// The reason text: `name`, then `delay_ms` unless reconnecting makes no sense, then the address if there is one
-    /// and it fits into 123 bytes.
+    /// The reason text: `name`, then `delay_ms` unless reconnecting makes no sense, then the address if there
+    /// is one and it fits into 123 bytes.
     pub fn reason(&self) -> String {
         let Some(delay) = self.delay_ms else {
             return self.code.name().to_owned();

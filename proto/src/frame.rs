@@ -1,7 +1,8 @@
 //! Frames: session messages in their wire forms, as WebSocket frames that are ready to write.
 //!
-//! A message that goes to many sockets is encoded once per [`WireForm`]; the bytes returned here are one complete,
-//! unmasked, final frame (RFC 6455, section 5.2), so that a fan-out is a reference count and a write.
+//! A message that goes to many sockets is encoded once per [`WireForm`]; the bytes returned here are one
+//! complete, unmasked, final frame (RFC 6455, section 5.2), so that a fan-out is a reference count and a
+//! write.
 
 use crate::{close::Close, v1};
 use bytes::Bytes;
@@ -41,8 +42,8 @@ pub const SUBPROTOCOLS: [(&str, WireForm); 2] =
     [("waggle.v1.proto", WireForm::Proto), ("waggle.v1.json", WireForm::Json)];
 
 impl WireForm {
-    /// The form that the client prefers among those of its `Sec-WebSocket-Protocol` header(s) that exist, with the
-    /// subprotocol to answer.
+    /// The form that the client prefers among those of its `Sec-WebSocket-Protocol` header(s) that exist,
+    /// with the subprotocol to answer.
     pub fn negotiate(offered: &str) -> Option<(&'static str, Self)> {
         let known = |name: &str| SUBPROTOCOLS.into_iter().find(|(known, _)| *known == name);
         offered.split(',').find_map(|name| known(name.trim()))
@@ -105,7 +106,8 @@ pub fn close(close: &Close) -> Bytes {
     framed(CLOSE, &payload)
 }
 
-/// Encodes a server message as one frame. RTM has no session messages: for it the result is empty, nothing to write.
+/// Encodes a server message as one frame. RTM has no session messages: for it the result is empty, nothing to
+/// write.
 pub fn encode_server(message: &v1::ServerFrame, form: WireForm) -> Bytes {
     let mut buffer = vec![0; HEADER_BYTES_MAX];
     match form {
@@ -164,7 +166,8 @@ fn framed(opcode: u8, payload: &[u8]) -> Bytes {
     finish(opcode, buffer)
 }
 
-/// Writes the header into the room left in front of the payload, right-aligned, and drops the rest of the room.
+/// Writes the header into the room left in front of the payload, right-aligned, and drops the rest of the
+/// room.
 fn finish(opcode: u8, mut buffer: Vec<u8>) -> Bytes {
     let length = buffer.len() - HEADER_BYTES_MAX;
     let mut header = [0; HEADER_BYTES_MAX];
@@ -190,8 +193,8 @@ fn finish(opcode: u8, mut buffer: Vec<u8>) -> Bytes {
     Bytes::from(buffer).slice(start..)
 }
 
-/// Appends the JSON form. The generated encoder refuses an enum number it has no name for (a row that a newer build
-/// wrote); such a number is sent as the enum's 0, which means unknown.
+/// Appends the JSON form. The generated encoder refuses an enum number it has no name for (a row that a newer
+/// build wrote); such a number is sent as the enum's 0, which means unknown.
 fn json_into(buffer: &mut Vec<u8>, message: &v1::ServerFrame) {
     if serde_json::to_writer(&mut *buffer, message).is_ok() {
         return;

@@ -11,7 +11,7 @@ pub const KEY_AGE_MAX_US: Micros = 7 * 24 * 3600 * 1_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Longer than [`KEY_BYTES_MAX`] or not printable ASCII.
-    #[error("an idempotency key is 1 to 64 printable ASCII characters")]
+    #[error("an idempotency key is at most 64 printable ASCII characters, without spaces")]
     Malformed,
     /// Older than [`KEY_AGE_MAX_US`] by the time inside it.
     #[error("the idempotency key is older than 7 days: whether it was applied is no longer known")]
@@ -20,7 +20,8 @@ pub enum KeyError {
 
 /// The time inside a UUIDv7, in microseconds; `None` for keys without one (v4, Slack's `client_msg_id`).
 ///
-/// Source: RFC 9562, section 5.7 (48 bits of Unix milliseconds).
+/// It is the client's clock that speaks here, which may be ahead: who searches by this time must allow for
+/// it. Source: RFC 9562, section 5.7 (48 bits of Unix milliseconds).
 pub fn time_us(key: &str) -> Option<Micros> {
     let uuid = uuid::Uuid::try_parse(key).ok()?;
     (uuid.get_version_num() == 7).then(|| {
@@ -40,3 +41,6 @@ pub fn check(key: &str, now: Micros) -> Result<(), KeyError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! Bytes: the ids, frames, records and schemas that every room of Waggle shares.
 //!
 //! This crate knows nothing of time, sockets, actors or policy. What it promises: every encoder is
-//! deterministic, every decoder returns an error instead of panicking whatever bytes it is given, and protobuf
-//! numbers are never reused (`golden/descriptor.txt` is compared in a test).
+//! deterministic, every decoder returns an error instead of panicking whatever bytes it is given, and
+//! protobuf numbers are never reused (`golden/descriptor.txt` is compared in a test).
 
 pub mod close;
 pub mod frame;
@@ -21,3 +21,6 @@ pub mod v1 {
 
 /// The encoded `FileDescriptorSet` of `schema/`, for the golden test and for clients that want reflection.
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
+
+#[cfg(test)]
+mod proof;

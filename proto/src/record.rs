@@ -1,8 +1,8 @@
 //! Records at rest: every value in the store is `{version, kind, checksum, protobuf}`.
 //!
-//! Byte 0 is the version of the envelope, byte 1 the kind, bytes 2-5 the low half of XXH3 over kind and payload
-//! (little-endian), the rest the protobuf message. A damaged or misplaced record is an error with its name, never
-//! another record.
+//! Byte 0 is the version of the envelope, byte 1 the kind, bytes 2-5 the low half of XXH3 over kind and
+//! payload (little-endian), the rest the protobuf message. A damaged or misplaced record is an error with its
+//! name, never another record.
 
 use crate::v1;
 use prost::Message;
@@ -47,12 +47,17 @@ macro_rules! kinds {
         $(impl Record for v1::$name { const KIND: u8 = $kind; })+
         /// Every kind byte with the name of its message, for tools and tests.
         pub const KINDS: &[(u8, &str)] = &[$(($kind, stringify!($name))),+];
+        /// Calls `visit` with every kind, so that the proofs (`proof.rs`) forget none.
+        #[cfg(test)]
+        pub(crate) fn for_each(visit: &mut impl crate::proof::Visit) {
+            $(visit.kind::<v1::$name>(stringify!($name));)+
+        }
     };
 }
 kinds! {
     LogRow = 1, Head = 2, BucketRow = 3, MessageRow = 4, ReactionRow = 5, MemberRow = 6, JoinedRow = 7,
     MarkRow = 8, UserRow = 9, ConversationRow = 10, WorkspaceRow = 11, TokenRow = 12, SlotRow = 13,
-    BodyRow = 14, ReplyOfRow = 15,
+    BodyRow = 14, ReplyOfRow = 15, ActiveRow = 16,
 }
 
 fn checksum(kind: u8, place: &[u8], payload: &[u8]) -> [u8; 4] {
@@ -66,8 +71,8 @@ pub fn seal<R: Record>(record: &R) -> Vec<u8> {
     seal_at(&[], record)
 }
 
-/// Encodes a message for the place with this key: it does not open anywhere else, so that a damaged key is found
-/// as surely as a damaged value.
+/// Encodes a message for the place with this key: it does not open anywhere else, so that a damaged key is
+/// found as surely as a damaged value.
 pub fn seal_at<R: Record>(place: &[u8], record: &R) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + record.encoded_len());
     bytes.extend_from_slice(&[VERSION, R::KIND, 0, 0, 0, 0]);

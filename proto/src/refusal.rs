@@ -1,6 +1,8 @@
-//! Refusals: the closed list of reasons that a user can be given, and what each says about the state of things.
+//! Refusals: the closed list of reasons that a user can be given, and what each says about the state of
+//! things.
 
-/// Why a command was not done. Slack's own error strings are [`Refusal::code`]; the native protocol sends the same.
+/// Why a command was not done. Slack's own error strings are [`Refusal::code`]; the native protocol sends the
+/// same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Named by one of Slack's error strings; nothing was changed.
