@@ -3,10 +3,12 @@
 //!
 //! This crate does not know what a channel or a user is: it hashes bytes to slots and moves bytes over links.
 
+pub mod claimant;
 pub mod claims;
 pub mod fence;
 pub mod host;
 pub mod node;
+pub mod ring;
 pub mod router;
 pub mod slots;
 pub mod table;

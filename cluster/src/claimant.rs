@@ -1,0 +1,193 @@
+//! Start-up: a node reads the slot table and claims what F1 lets it claim.
+//!
+//! Owns nothing: the rows are the store's. Promises that the table it yields was read after the last claim, so that
+//! an unknown outcome, a refusal or a race ends as what is there and never as what was hoped for. Never takes a slot
+//! from a node that is not known to be gone.
+
+use crate::{
+    claims::{Claim, ClaimOutcome, Claims, ClaimsError, SLOTS_PER_PARTITION},
+    fence::{ClaimDenied, ClaimView, OwnerSeen, forced_claim},
+    host::Host,
+    node::{Node, NodeId},
+    ring::Ring,
+    slots::{SLOTS, Slot},
+    table::{Owner, RowError},
+};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Partitions of the slot table.
+pub const PARTITIONS: u16 = SLOTS / SLOTS_PER_PARTITION;
+/// Partitions read at a time.
+pub const READS_AT_ONCE: usize = 8;
+/// Claims of one call to the store: all slots in four calls, each a few tens of KiB.
+pub const CLAIMS_PER_CALL: usize = 1024;
+/// Rounds of reading and claiming before giving up.
+pub const ROUNDS_MAX: u32 = 8;
+/// Pause before the third round; doubles with each one (3.2 s in all).
+pub const ROUND_PAUSE: Duration = Duration::from_millis(50);
+
+/// The cell as its configuration and this node's view have it.
+#[derive(Debug, Clone)]
+pub struct CellView {
+    /// Configured members, this node included.
+    pub members: BTreeSet<NodeId>,
+    /// Members and strangers that are gone in our view, and whether a second member agrees.
+    pub gone: BTreeMap<NodeId, Gone>,
+    /// How late our own loop runs.
+    pub loop_lag: Duration,
+}
+
+/// What is known of a node that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// Down, or back in another life.
+    pub seen: OwnerSeen,
+    /// A second member sees it so.
+    pub confirmed: bool,
+}
+
+impl CellView {
+    /// The view of a node that is the whole cell.
+    pub fn alone(me: &Node) -> Self {
+        Self { members: [me.id.clone()].into(), gone: BTreeMap::new(), loop_lag: Duration::ZERO }
+    }
+    /// Members that are up in our view. A node that is back in another life is up.
+    fn up(&self) -> impl Iterator<Item = &NodeId> {
+        let down = |node: &NodeId| self.gone.get(node).is_some_and(|gone| gone.seen == OwnerSeen::Down);
+        self.members.iter().filter(move |node| !down(node))
+    }
+}
+
+/// What a node would do with each slot.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// Compare-and-sets to make, in the order of slots.
+    pub claims: Vec<Claim>,
+    /// Slots that are left as they are, those that this node owns already not counted.
+    pub denied: Vec<(Slot, ClaimDenied)>,
+}
+
+/// What F1 lets this node claim of rows that were just read.
+pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView) -> Plan {
+    let ring = Ring::new(cell.up().cloned());
+    let placement = ring.placement();
+    let (members, members_up) = (cell.members.len(), ring.nodes().len());
+    let mut plan = Plan::default();
+    for (slot, successor) in Slot::all().zip(placement.into_iter().map(Some).chain(std::iter::repeat(None))) {
+        let owner = rows.get(&slot);
+        let gone = owner.and_then(|owner| cell.gone.get(&owner.node.id));
+        let view = ClaimView {
+            me,
+            slot,
+            owner,
+            owner_seen: gone.map_or(OwnerSeen::Up, |gone| gone.seen),
+            second_observer: gone.is_some_and(|gone| gone.confirmed),
+            successor,
+            members,
+            members_up,
+            loop_lag: cell.loop_lag,
+        };
+        match forced_claim(&view) {
+            Ok(claim) => plan.claims.push(claim),
+            Err(ClaimDenied::Ours { .. }) => {}
+            Err(denied) => plan.denied.push((slot, denied)),
+        }
+    }
+    plan
+}
+
+/// Why a node could not settle what it owns. Claims that were made stay made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimantError {
+    /// The rows could not be read or written in any of the rounds.
+    #[error(transparent)]
+    Claims(#[from] ClaimsError),
+    /// A row names nobody.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// Other nodes claim as fast as we do.
+    #[error("{open} slots were still changing hands after {ROUNDS_MAX} rounds")]
+    Contended {
+        /// Slots that F1 would still let us claim.
+        open: usize,
+    },
+}
+
+/// The slot table after claiming.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// All rows, for [`crate::table::Table::apply`].
+    pub rows: Vec<(Slot, Owner)>,
+    /// Slots that were claimed in this start.
+    pub claimed: usize,
+    /// Slots that F1 left to others or to nobody.
+    pub denied: Vec<(Slot, ClaimDenied)>,
+}
+
+/// Claims what F1 allows until a read shows that nothing more is to be claimed.
+pub async fn claim_slots(
+    claims: &dyn Claims,
+    me: &Node,
+    cell: &CellView,
+    host: &Host,
+) -> Result<Claimed, ClaimantError> {
+    let (mut claimed, mut last) = (BTreeSet::new(), ClaimantError::Contended { open: 0 });
+    for round in 0..ROUNDS_MAX {
+        if round > 1 {
+            host.sleep(ROUND_PAUSE * 2u32.pow(round - 2)).await;
+        }
+        let rows = match read_rows(claims).await {
+            Err(ClaimantError::Claims(error)) => {
+                tracing::warn!(round, %error, "slot table not readable");
+                last = error.into();
+                continue;
+            }
+            rows => rows?,
+        };
+        let Plan { claims: wanted, denied } = plan(&rows, me, cell);
+        if wanted.is_empty() {
+            // What an open outcome left applied counts as well: by now the rows say so.
+            claimed.retain(|slot| rows.get(slot).is_some_and(|owner| *owner.node == *me));
+            return Ok(Claimed { rows: rows.into_iter().collect(), claimed: claimed.len(), denied });
+        }
+        last = ClaimantError::Contended { open: wanted.len() };
+        claimed.extend(wanted.iter().map(|claim| claim.slot));
+        if let Err(error) = claim_all(claims, wanted).await {
+            tracing::warn!(round, %error, "claims not settled");
+            last = error.into();
+        }
+    }
+    Err(last)
+}
+
+/// All rows, partition by partition.
+async fn read_rows(claims: &dyn Claims) -> Result<BTreeMap<Slot, Owner>, ClaimantError> {
+    let reads = stream::iter(0..PARTITIONS).map(|partition| claims.read(partition));
+    let mut reads = reads.buffered(READS_AT_ONCE);
+    let mut rows = BTreeMap::new();
+    while let Some(partition) = reads.try_next().await? {
+        for (slot, row) in partition {
+            rows.extend(Owner::of_row(slot, &row)?.map(|owner| (slot, owner)));
+        }
+    }
+    Ok(rows)
+}
+
+/// Makes the claims, in calls of [`CLAIMS_PER_CALL`]. Refusals are only counted: the next read shows the rows.
+async fn claim_all(claims: &dyn Claims, wanted: Vec<Claim>) -> Result<(), ClaimsError> {
+    for call in wanted.chunks(CLAIMS_PER_CALL) {
+        let outcomes = claims.claim(call.to_vec()).await?;
+        let refused = outcomes.iter().filter(|outcome| matches!(outcome, ClaimOutcome::Refused(_))).count();
+        if refused > 0 {
+            tracing::info!(refused, "claims refused: other rows were there");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
