@@ -91,9 +91,14 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_text_is_no_session_message(text in any::<String>()) {
-        let refused = frame::decode_client(text.as_bytes(), WireForm::Json);
-        prop_assert!(refused.is_err(), "{:?}", refused);
+    fn arbitrary_text_is_a_message_or_an_error(
+        kind in kind(), text in any::<String>(), like_json in "[\\[{\"][\\[\\]{}\",:0-9a-z]{0,20}",
+    ) {
+        for text in [text, like_json] {
+            if let Ok(bytes) = (kind.from_json)(&text) {
+                prop_assert!(stable_or_refused(&kind, &bytes)?, "{}", text);
+            }
+        }
     }
 
     #[test]
