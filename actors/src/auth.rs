@@ -1,0 +1,173 @@
+//! Tokens: made, hashed, looked up. A token's text is shown once and never kept; the store knows its SHA-256.
+
+use crate::context::Context;
+use crate::store::StoreError;
+use crate::tickets::Login;
+use proto::id::{UserId, WorkspaceId};
+use proto::refusal::Refusal;
+use proto::v1::{TokenKind, UserRow};
+use sha2::{Digest, Sha256};
+
+/// Longest token accepted, in bytes: more is not hashed.
+pub const TOKEN_BYTES_MAX: usize = 256;
+/// Random bytes in a token.
+const TOKEN_RANDOM_BYTES: usize = 24;
+
+/// Scopes that a bot's token has when none are named.
+pub const BOT_SCOPES: &[&str] = &[
+    "channels:history",
+    "channels:join",
+    "channels:manage",
+    "channels:read",
+    "chat:write",
+    "chat:write.customize",
+    "groups:history",
+    "groups:read",
+    "groups:write",
+    "im:history",
+    "im:read",
+    "im:write",
+    "mpim:history",
+    "mpim:read",
+    "mpim:write",
+    "reactions:read",
+    "reactions:write",
+    "rtm:stream",
+    "team:read",
+    "users:read",
+    "users:read.email",
+];
+/// Scopes that a person's token has when none are named.
+pub const USER_SCOPES: &[&str] = &[
+    "channels:history",
+    "channels:read",
+    "channels:write",
+    "chat:write",
+    "groups:history",
+    "groups:read",
+    "groups:write",
+    "im:history",
+    "im:read",
+    "im:write",
+    "mpim:history",
+    "mpim:read",
+    "mpim:write",
+    "reactions:read",
+    "reactions:write",
+    "rtm:stream",
+    "team:read",
+    "users:read",
+    "users:read.email",
+];
+
+/// A caller that has been recognised: the login, what kind of token it showed, and who that is now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// Tenant, user, scopes.
+    pub login: Login,
+    /// User, bot or app token.
+    pub kind: TokenKind,
+    /// The user as the workspace has it.
+    pub user: UserRow,
+}
+
+/// A new token and its hash. The token is for its owner's eyes; only the hash goes into a command.
+pub fn new_token(context: &Context, kind: TokenKind) -> (String, String) {
+    let mut random = [0u8; TOKEN_RANDOM_BYTES];
+    context.host.entropy().fill(&mut random);
+    let token = format!("{}{}", prefix(kind), hex(&random));
+    let hash = hash(&token);
+    (token, hash)
+}
+
+/// Hex SHA-256 of a token: the key under which the store knows it. The look-up compares hashes of secrets, never
+/// secrets, so its time tells nothing about a token.
+pub fn hash(token: &str) -> String {
+    hex(&Sha256::digest(token.as_bytes()))
+}
+
+/// The scopes a token of this kind has when none are named.
+pub fn default_scopes(kind: TokenKind) -> Vec<String> {
+    let scopes = match kind {
+        TokenKind::Bot => BOT_SCOPES,
+        TokenKind::App => &["connections:write"],
+        _ => USER_SCOPES,
+    };
+    scopes.iter().map(|scope| (*scope).to_owned()).collect()
+}
+
+/// The app behind a bot: an id of its own, or the bot's with the kind letter of apps.
+pub fn app_id(user: &UserRow) -> String {
+    match user.app_id.as_str() {
+        "" if user.bot_id.is_empty() => String::new(),
+        "" => format!("A{}", &user.bot_id[1..]),
+        app => app.to_owned(),
+    }
+}
+
+/// Who shows this token. Refusals: `invalid_auth` (nobody), `token_revoked`, `account_inactive`.
+pub async fn identify(context: &Context, token: &str) -> Result<Identity, Refusal> {
+    let known = ["xoxb-", "xoxp-", "xapp-"].iter().any(|prefix| token.starts_with(prefix));
+    if !known || token.len() > TOKEN_BYTES_MAX {
+        return Err(Refusal::Named("invalid_auth"));
+    }
+    let hash = hash(token);
+    let row = context.store.token(&hash).await.map_err(refusal)?.ok_or(Refusal::Named("invalid_auth"))?;
+    if row.revoked {
+        return Err(Refusal::Named("token_revoked"));
+    }
+    let (Ok(workspace), Ok(user)) = (WorkspaceId::parse(&row.workspace), UserId::parse(&row.user)) else {
+        return Err(Refusal::Named("invalid_auth"));
+    };
+    let found = context.store.user(&workspace, &user).await.map_err(refusal)?;
+    let found = found.ok_or(Refusal::Named("invalid_auth"))?;
+    if found.deactivated {
+        return Err(Refusal::Named("account_inactive"));
+    }
+    let kind = row.kind();
+    Ok(Identity { login: Login { workspace, user, token_hash: hash, scopes: row.scopes }, kind, user: found })
+}
+
+/// The login of a token, for sockets. Refusals as [`identify`].
+pub async fn login_by_token(context: &Context, token: &str) -> Result<Login, Refusal> {
+    identify(context, token).await.map(|identity| identity.login)
+}
+
+/// What a user is told of a store that did not answer a read.
+pub fn refusal(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Busy => Refusal::Busy { retry_after_ms: 1000 },
+        other => Refusal::Unavailable(other.to_string()),
+    }
+}
+
+fn prefix(kind: TokenKind) -> &'static str {
+    match kind {
+        TokenKind::Bot => "xoxb-",
+        TokenKind::App => "xapp-",
+        _ => "xoxp-",
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_the_published_sha256_of_the_token() {
+        // NIST's vector for "abc".
+        assert_eq!(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn an_app_without_an_id_takes_its_bots() {
+        let bot = UserRow { bot_id: "B01".into(), ..UserRow::default() };
+        assert_eq!(app_id(&bot), "A01");
+        assert_eq!(app_id(&UserRow { app_id: "A77".into(), ..bot }), "A77");
+        assert_eq!(app_id(&UserRow::default()), "");
+    }
+}

@@ -1,0 +1,106 @@
+//! Opening conversations: a name or an id is reserved in the workspace's log, then the conversation's own log is
+//! begun and the opener's log told. The followers of the logs do the latter steps too; whoever opens a conversation
+//! wants to use it at once. Every step may be repeated.
+
+use crate::auth::refusal;
+use crate::command::{Command, Verb};
+use crate::context::Context;
+use proto::id::{self, ConversationId, UserId, WorkspaceId};
+use proto::refusal::Refusal;
+use proto::v1::ConversationKind;
+
+/// Most people in a direct conversation, the one who opens it included (Slack's limit).
+pub const DIRECT_MEMBERS_MAX: usize = 9;
+
+/// A conversation that is open now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Which.
+    pub channel: ConversationId,
+    /// It was open before.
+    pub already: bool,
+}
+
+/// What a new conversation will be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Its id.
+    pub channel: ConversationId,
+    /// Unique in the workspace; empty for direct conversations.
+    pub name: String,
+    /// Public, private, direct.
+    pub kind: ConversationKind,
+    /// First members.
+    pub members: Vec<UserId>,
+}
+
+/// Opens a conversation. `by` is `None` for the system. Refusals: `name_taken`, `invalid_name_…`, `user_not_found`.
+pub async fn open(
+    context: &Context,
+    workspace: &WorkspaceId,
+    by: Option<&UserId>,
+    plan: Plan,
+) -> Result<Opened, Refusal> {
+    let Plan { channel, name, kind, members } = plan;
+    let command = |verb| Command { sender: by.cloned(), key: String::new(), attempt: 0, verb };
+    let add = Verb::AddConversation {
+        channel: channel.clone(),
+        name: name.clone(),
+        kind,
+        members: members.clone(),
+    };
+    let added = context.execute(Context::workspace(workspace), command(add)).await?;
+    let create = command(Verb::Create { name, kind, members });
+    context.execute(Context::conversation(workspace, &channel), create).await?;
+    if let Some(user) = by {
+        note(context, workspace, user, &channel, kind).await?;
+    }
+    Ok(Opened { channel, already: added.seq == 0 })
+}
+
+/// Opens the direct conversation of `me` with these users, or finds it. Refusals: `user_not_found`,
+/// `user_disabled`, `too_many_users`.
+pub async fn direct(
+    context: &Context,
+    workspace: &WorkspaceId,
+    me: &UserId,
+    others: &[UserId],
+) -> Result<Opened, Refusal> {
+    let mut members: Vec<UserId> = others.iter().chain([me]).cloned().collect();
+    members.sort_unstable();
+    members.dedup();
+    if members.len() > DIRECT_MEMBERS_MAX {
+        return Err(Refusal::Named("too_many_users"));
+    }
+    let channel = id::direct(workspace, &members);
+    let log = Context::conversation(workspace, &channel);
+    if context.store.member(&log, me).await.map_err(refusal)?.is_some() {
+        return Ok(Opened { channel, already: true });
+    }
+    for user in members.iter().filter(|user| *user != me) {
+        match context.store.user(workspace, user).await.map_err(refusal)? {
+            None => return Err(Refusal::Named("user_not_found")),
+            Some(row) if row.deactivated => return Err(Refusal::Named("user_disabled")),
+            Some(_) => {}
+        }
+    }
+    let kind = if members.len() > 2 { ConversationKind::Mpim } else { ConversationKind::Im };
+    open(context, workspace, Some(me), Plan { channel, name: String::new(), kind, members }).await
+}
+
+/// Tells a member's own log of the membership now, as the conversation's follower will: lists and read marks of the
+/// member know the conversation when this returns.
+pub async fn note(
+    context: &Context,
+    workspace: &WorkspaceId,
+    user: &UserId,
+    channel: &ConversationId,
+    kind: ConversationKind,
+) -> Result<(), Refusal> {
+    let log = Context::conversation(workspace, channel);
+    let Some(member) = context.store.member(&log, user).await.map_err(refusal)? else { return Ok(()) };
+    let verb = Verb::NoteJoined { channel: channel.clone(), seq: member.seq, kind };
+    let key = format!("joined:{channel}:{}", member.seq);
+    context.execute(Context::user(workspace, user), Command::system(key, verb)).await?;
+    Ok(())
+}
