@@ -7,6 +7,7 @@ pub mod claimant;
 pub mod claims;
 pub mod fence;
 pub mod host;
+pub mod link;
 pub mod node;
 pub mod ring;
 pub mod router;
