@@ -1,5 +1,6 @@
 //! What can be run: each scenario is a world with a purpose and its own checks.
 
+pub mod echo;
 pub mod yard;
 
 use crate::world::{World, report::Violation};
@@ -41,9 +42,17 @@ pub struct Scenario {
 }
 
 /// All scenarios.
-pub const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "yard",
-    about: "supervised actors that talk, panic and are restarted, on machines that crash and pause",
-    hours: 1.0,
-    run: |world, settings| Box::pin(yard::run(world, settings)),
-}];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "yard",
+        about: "supervised actors that talk, panic and are restarted, on machines that crash and pause",
+        hours: 1.0,
+        run: |world, settings| Box::pin(yard::run(world, settings)),
+    },
+    Scenario {
+        name: "echo",
+        about: "HTTP and WebSocket over streams that are cut, reset, paused, and lose their server",
+        hours: 1.0,
+        run: |world, settings| Box::pin(echo::run(world, settings)),
+    },
+];

@@ -10,9 +10,12 @@ pub mod clock;
 mod idle;
 pub mod life;
 pub mod machine;
+pub mod network;
 pub mod panics;
+mod pipe;
 mod queue;
 pub mod report;
+pub mod stream;
 pub mod timer;
 pub mod trace;
 
@@ -20,6 +23,7 @@ use crate::world::{
     clock::Nanos,
     idle::Idle,
     machine::{Life, MachineId, Seat},
+    network::Network,
     queue::{Entry, Fire, Queue},
     report::{Report, Violation},
     trace::Trace,
@@ -46,6 +50,7 @@ pub struct World(Arc<Inner>);
 pub(crate) struct Inner {
     state: Mutex<State>,
     trace: Mutex<Trace>,
+    network: Mutex<Network>,
     idle: Idle,
     entropy: Entropy,
     tokio_start: tokio::time::Instant,
@@ -118,6 +123,7 @@ impl World {
                 tasks_started: 0,
             }),
             trace: Mutex::new(Trace::new(story)),
+            network: Mutex::default(),
             idle,
             entropy,
             #[allow(clippy::disallowed_methods, reason = "the paused clock of the world's own runtime")]

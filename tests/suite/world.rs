@@ -64,3 +64,11 @@ fn actors_that_panic_on_machines_that_crash_replay_to_the_byte() {
         assert_eq!(field(line, "faults"), 2, "{line}");
     }
 }
+
+#[test]
+fn http_and_websocket_over_bad_streams_replay_to_the_byte() {
+    for line in twice("echo", "0.25", "1..2") {
+        assert!(field(&line, "messages").as_u64() > Some(2_000), "{line}");
+        assert_eq!(field(&line, "faults"), 6, "{line}");
+    }
+}

@@ -68,6 +68,8 @@ pub(crate) struct Seat {
     hardware: Hardware,
     boot: u64,
     up: bool,
+    /// Its last life ended without power.
+    dark: bool,
     pub(crate) paused: bool,
     /// Events that came while it was paused.
     pub(crate) held: Vec<Entry>,
@@ -100,6 +102,7 @@ impl World {
             hardware,
             boot: 0,
             up: false,
+            dark: true,
             paused: false,
             held: Vec::new(),
             tasks: BTreeMap::new(),
@@ -117,9 +120,11 @@ impl World {
             assert!(!seat.up, "{} is running already", seat.name);
             seat.boot += 1;
             seat.up = true;
+            seat.dark = false;
             (Life { machine, boot: seat.boot }, seat.name.clone())
         };
         self.note(Some(machine), "boot", [life.boot, 0], "");
+        self.answer_for_the_dead(life);
         let entropy = self.entropy(&format!("machine/{name}/{}", life.boot));
         let machine = VirtualMachine::new(self.clone(), life, entropy.fork("latency"));
         Host::new(Arc::new(machine), entropy)
@@ -139,20 +144,23 @@ impl World {
 
     /// Ends the current life of a machine; nothing when it is down.
     pub fn crash(&self, machine: MachineId, crash: Crash) {
-        let (hooks, tasks, held) = {
+        let (life, hooks, tasks, held) = {
             let mut state = self.state();
             let seat = &mut state.seats[machine.index()];
             if !std::mem::take(&mut seat.up) {
                 return;
             }
             seat.paused = false;
+            seat.dark = crash == Crash::Power;
             seat.traps.clear();
+            let life = Life { machine, boot: seat.boot };
             let (hooks, tasks) = (std::mem::take(&mut seat.on_crash), std::mem::take(&mut seat.tasks));
-            (hooks, tasks, std::mem::take(&mut seat.held))
+            (life, hooks, tasks, std::mem::take(&mut seat.held))
         };
         self.count("fault.crash", 1);
         self.note(Some(machine), "crash", [crash as u64, tasks.len() as u64], "");
         hooks.into_iter().for_each(|hook| hook(crash));
+        self.hang_up(life, crash);
         tasks.into_values().for_each(|task| task.abort());
         drop(held);
     }
@@ -196,6 +204,11 @@ impl World {
         self.count("fault.clock", 1);
         self.note(Some(machine), "clock", [skew.offset_us as u64, skew.drift_ppm as u64], "");
         self.state().seats[machine.index()].hardware.skew = skew;
+    }
+
+    /// Whether nothing answers there, not even a kernel.
+    pub(crate) fn is_dark(&self, machine: MachineId) -> bool {
+        self.state().seats[machine.index()].dark
     }
 
     /// Whether this life goes on.

@@ -1,0 +1,216 @@
+//! The network: who reaches whom, how late, and what becomes of connections when a machine dies.
+//!
+//! A cut path stalls what is on it until it heals, as retransmission would; nothing is lost within a connection.
+//! A process that is killed resets its connections; a machine without power says nothing until it is back, and
+//! then resets those that still wait for it.
+
+use crate::world::{
+    World, clock,
+    machine::{Crash, Life, MachineId},
+    stream::{SimStream, Wire},
+};
+use cluster::host::Entropy;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, ErrorKind},
+    sync::{Arc, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Connections that wait to be accepted; more are refused.
+pub const BACKLOG_MAX: usize = 128;
+/// How long a connect waits for a machine that says nothing.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time that bytes are on their way, at least and at most.
+pub type Latency = (Duration, Duration);
+
+/// A good local network.
+pub const LATENCY_DEFAULT: Latency = (Duration::from_micros(100), Duration::from_millis(2));
+
+type Path = (MachineId, MachineId);
+
+/// State of the network.
+#[derive(Default)]
+pub(crate) struct Network {
+    wires: BTreeMap<u64, Weak<Wire>>,
+    opened: u64,
+    sweep_at: usize,
+    listeners: BTreeMap<(MachineId, u16), (Life, mpsc::Sender<SimStream>)>,
+    latency: BTreeMap<Path, Latency>,
+    cut: BTreeSet<Path>,
+    stalled: BTreeMap<Path, Vec<Stalled>>,
+}
+
+/// Takes up again what was stalled by a cut.
+type Stalled = Box<dyn FnOnce(&World) + Send>;
+
+/// Connections that were made to a port.
+pub struct Listener(mpsc::Receiver<SimStream>);
+
+impl Listener {
+    /// The next connection; `None` never, while the machine lives.
+    pub async fn accept(&mut self) -> Option<SimStream> {
+        self.0.recv().await
+    }
+}
+
+impl World {
+    /// Listens on a port of a running machine until it goes down.
+    pub fn listen(&self, machine: MachineId, port: u16) -> Listener {
+        let life = self.life(machine).expect("only a running machine listens");
+        let (accepted, listener) = mpsc::channel(BACKLOG_MAX);
+        self.network().listeners.insert((machine, port), (life, accepted));
+        Listener(listener)
+    }
+
+    /// Connects from one machine to a port of another.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` where nobody listens, `TimedOut` where nobody answers.
+    pub async fn connect(&self, from: MachineId, to: MachineId, port: u16) -> io::Result<SimStream> {
+        let me = self.life(from).ok_or(ErrorKind::NotConnected)?;
+        let id = self.network().open();
+        let chance = self.entropy(&format!("connect/{id}"));
+        let there = self.latency(from, to, &chance);
+        self.sleep_of(Some(me), there).await;
+        let answer = match self.life(to) {
+            Some(peer) if self.reaches(from, to) && self.reaches(to, from) => {
+                self.knock(id, me, peer, port).await
+            }
+            None if !self.is_dark(to) => Some(Err(ErrorKind::ConnectionRefused.into())),
+            _ => None,
+        };
+        let Some(answer) = answer else {
+            self.sleep_of(Some(me), CONNECT_TIMEOUT).await;
+            return Err(ErrorKind::TimedOut.into());
+        };
+        let back = self.latency(to, from, &chance);
+        self.sleep_of(Some(me), back).await;
+        answer
+    }
+
+    /// Has the peer's kernel look for a listener. `None`: the peer died and says nothing.
+    async fn knock(&self, id: u64, me: Life, peer: Life, port: u16) -> Option<io::Result<SimStream>> {
+        let (answer, answered) = oneshot::channel();
+        let world = self.clone();
+        self.schedule(Duration::ZERO, Some(peer), "connect", [id, u64::from(port)], move || {
+            // A caller that has given up drops its end, which closes the connection.
+            drop(answer.send(world.accept(id, me, peer, port)));
+        });
+        answered.await.ok()
+    }
+
+    fn accept(&self, id: u64, me: Life, peer: Life, port: u16) -> io::Result<SimStream> {
+        let listener = self.network().listeners.get(&(peer.machine, port)).cloned();
+        let (_, accepted) =
+            listener.filter(|(listening, _)| *listening == peer).ok_or(ErrorKind::ConnectionRefused)?;
+        let room = accepted.try_reserve().map_err(|_| ErrorKind::ConnectionRefused)?;
+        let wire = Arc::new(Wire::new(self, id, [me, peer]));
+        self.network().keep(id, Arc::downgrade(&wire));
+        room.send(SimStream::new(self.clone(), wire.clone(), 1));
+        Ok(SimStream::new(self.clone(), wire, 0))
+    }
+
+    /// Sets how late bytes arrive on the way from one machine to another.
+    pub fn set_latency(&self, from: MachineId, to: MachineId, latency: Latency) {
+        self.network().latency.insert((from, to), latency);
+    }
+
+    /// Cuts the way from one machine to another; the way back stays.
+    pub fn cut(&self, from: MachineId, to: MachineId) {
+        self.count("fault.cut", 1);
+        self.note(Some(from), "cut", [u64::from(to.0), 0], "");
+        self.network().cut.insert((from, to));
+    }
+
+    /// Heals it: what was stalled arrives.
+    pub fn heal(&self, from: MachineId, to: MachineId) {
+        let stalled = {
+            let mut network = self.network();
+            network.cut.remove(&(from, to));
+            network.stalled.remove(&(from, to)).unwrap_or_default()
+        };
+        self.note(Some(from), "heal", [u64::from(to.0), stalled.len() as u64], "");
+        stalled.into_iter().for_each(|resume| resume(self));
+    }
+
+    /// Resets every connection between two machines, as a middle box that forgot them would.
+    pub fn reset(&self, one: MachineId, other: MachineId) {
+        self.count("fault.reset", 1);
+        let wires = self.network().living();
+        for wire in wires {
+            let [first, second] = wire.ends;
+            if (first.machine, second.machine) == (one, other)
+                || (first.machine, second.machine) == (other, one)
+            {
+                wire.reset_by(self, first);
+                wire.reset_by(self, second);
+            }
+        }
+    }
+
+    pub(crate) fn reaches(&self, from: MachineId, to: MachineId) -> bool {
+        !self.network().cut.contains(&(from, to))
+    }
+
+    pub(crate) fn latency(&self, from: MachineId, to: MachineId, chance: &Entropy) -> Duration {
+        let (low, high) = self.network().latency.get(&(from, to)).copied().unwrap_or(LATENCY_DEFAULT);
+        let width = clock::nanos(high.saturating_sub(low));
+        low + Duration::from_nanos(chance.below(width + 1))
+    }
+
+    /// A segment waits for the path to heal.
+    pub(crate) fn stall(&self, from: MachineId, to: MachineId, wire: Arc<Wire>, side: usize) {
+        let resume: Stalled = Box::new(move |world| wire.travel(world, side, 0));
+        self.network().stalled.entry((from, to)).or_default().push(resume);
+    }
+
+    /// A life has ended: what its peers notice at once.
+    pub(crate) fn hang_up(&self, life: Life, crash: Crash) {
+        self.network().listeners.retain(|_, (listening, _)| *listening != life);
+        if crash == Crash::Process {
+            let wires = self.network().living();
+            wires.iter().filter(|wire| wire.ends.contains(&life)).for_each(|wire| wire.reset_by(self, life));
+        }
+    }
+
+    /// A machine is back: it answers what was sent to its earlier lives with a reset.
+    pub(crate) fn answer_for_the_dead(&self, life: Life) {
+        let wires = self.network().living();
+        for wire in wires {
+            for (side, end) in wire.ends.iter().enumerate() {
+                if end.machine == life.machine && *end != life && wire.is_unanswered(1 - side) {
+                    wire.reset_by(self, *end);
+                }
+            }
+        }
+    }
+
+    fn network(&self) -> MutexGuard<'_, Network> {
+        self.0.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Network {
+    fn open(&mut self) -> u64 {
+        self.opened += 1;
+        self.opened
+    }
+
+    fn keep(&mut self, id: u64, wire: Weak<Wire>) {
+        if self.wires.len() >= self.sweep_at {
+            self.wires.retain(|_, wire| wire.strong_count() > 0);
+            self.sweep_at = 1024.max(2 * self.wires.len());
+        }
+        self.wires.insert(id, wire);
+    }
+
+    fn living(&self) -> Vec<Arc<Wire>> {
+        self.wires.values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
