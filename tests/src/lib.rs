@@ -1,1 +1,3 @@
-//! placeholder
+//! What a user can see: real processes, real sockets, real clients. The suite in `suite/` stands on these.
+
+pub mod harness;

@@ -1,0 +1,185 @@
+//! Real `waggle serve` processes on 127.0.0.1, each with a data directory of its own, an operator beside them and a
+//! plain HTTP client. Every process is killed by the pid it was started with; nothing else is touched.
+
+pub mod http;
+pub mod scratch;
+
+use anyhow::{Context, Result, anyhow, bail};
+pub use http::Reply;
+pub use scratch::Scratch;
+use serde_json::{Value, json};
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// A test that waits longer than this for one step hangs: it fails and says at what.
+pub const STEP_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a dead process's log that a failure shows.
+const LOG_TAIL_BYTES: usize = 4096;
+
+/// Gives one step of a test at most [`STEP_MAX`]; a step that takes longer hangs.
+#[allow(clippy::disallowed_methods)] // Tests watch real processes on the real clock; only hanging is judged by it.
+pub async fn step<T>(what: &str, work: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(STEP_MAX, work).await.map_err(|_| anyhow!("hung for {STEP_MAX:?}: {what}"))
+}
+
+/// Where `cargo build` put a binary of this workspace: beside the folder of the running test.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let here = std::env::current_exe().context("the path of the running test")?;
+    let mut folder = here.parent().context("the test lies in a folder")?;
+    if folder.ends_with("deps") {
+        folder = folder.parent().context("deps lies in the profile's folder")?;
+    }
+    let path = folder.join(name);
+    if !path.exists() {
+        bail!("there is no {}: run `cargo build -p cells` (or tests/run, which does) first", path.display());
+    }
+    Ok(path)
+}
+
+/// How to start a node.
+#[derive(Debug, Clone, Default)]
+pub struct Serve {
+    /// An existing data directory; a fresh one by default.
+    pub data: Option<Arc<Scratch>>,
+    /// Further arguments of `waggle serve`.
+    pub args: Vec<String>,
+    /// Further environment (`WAGGLE_SECTION__KEY`).
+    pub env: Vec<(String, String)>,
+}
+
+/// A running node. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Node {
+    child: Child,
+    /// Process id.
+    pub pid: u32,
+    /// `http://127.0.0.1:PORT/`.
+    pub base_url: String,
+    /// `http://127.0.0.1:PORT/api/`.
+    pub api_url: String,
+    /// Address of the operator's socket.
+    pub operator: String,
+    /// The whole line that it printed when it was ready.
+    pub ready: Value,
+    /// Its data directory, for a restart.
+    pub data: Arc<Scratch>,
+}
+
+impl Node {
+    /// Starts a node on a fresh data directory and waits until it is ready.
+    pub async fn start() -> Result<Self> {
+        Self::serve(Serve::default()).await
+    }
+
+    /// Starts a node as told and waits until it is ready.
+    pub async fn serve(serve: Serve) -> Result<Self> {
+        let data = match serve.data {
+            Some(data) => data,
+            None => Arc::new(Scratch::new()?),
+        };
+        let log = data.log()?;
+        let mut child = Command::new(binary("waggle")?)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data.path())
+            .args(&serve.args)
+            .envs(serve.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting waggle serve")?;
+        let stdout = child.stdout.take().context("its stdout is piped")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let line = step("waggle serve getting ready", lines.next_line()).await??;
+        let Some(line) = line else {
+            let status = step("a node that is not ready to end", child.wait()).await??;
+            bail!(
+                "waggle serve ended with {status} before it was ready; its log ends:\n{}",
+                data.log_tail(LOG_TAIL_BYTES)
+            );
+        };
+        let ready: Value = serde_json::from_str(&line).with_context(|| format!("the ready line: {line}"))?;
+        let of = |name: &str| {
+            let text = ready[name].as_str().map(str::to_owned);
+            text.ok_or_else(|| anyhow!("the ready line has no {name:?}: {line}"))
+        };
+        let pid = child.id().context("a running process has a pid")?;
+        let (base_url, api_url, operator) = (of("base_url")?, of("api_url")?, of("operator")?);
+        Ok(Self { child, pid, base_url, api_url, operator, ready, data })
+    }
+
+    /// Kills the process at once (`SIGKILL`) and waits until it is gone. The data directory stays.
+    pub async fn kill(mut self) -> Result<Arc<Scratch>> {
+        self.child.start_kill().context("killing the node")?;
+        step("a killed node to end", self.child.wait()).await??;
+        Ok(self.data.clone())
+    }
+
+    /// Asks the process to drain and stop (`SIGTERM`) and answers its exit code.
+    pub async fn stop(mut self) -> Result<i32> {
+        self.signal(libc::SIGTERM)?;
+        let status = step("a node to drain and stop", self.child.wait()).await??;
+        status.code().ok_or_else(|| anyhow!("the node was ended by a signal: {status}"))
+    }
+
+    /// Sends a signal to this process alone.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        send(self.pid, signal)
+    }
+
+    /// Runs `waggle admin …` against this node; answers what it printed. Fails with its words and exit code.
+    pub async fn admin(&self, args: &[&str]) -> Result<String> {
+        let run = Command::new(binary("waggle")?)
+            .args(["admin", "--node", &self.operator])
+            .args(args)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = step("waggle admin", run).await?.context("running waggle admin")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("waggle admin {} ended with {}: {}", args.join(" "), output.status, said.trim());
+        }
+        Ok(String::from_utf8(output.stdout).context("what admin printed")?.trim().to_owned())
+    }
+
+    /// Calls a method of the Web API with a JSON body.
+    pub async fn api(&self, method: &str, token: &str, args: Value) -> Result<Value> {
+        let url = format!("{}{method}", self.api_url);
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let reply = http::send("POST", &url, &headers, args.to_string().into_bytes()).await?;
+        reply.json().with_context(|| format!("{method} answered {}: {:?}", reply.status, reply.text()))
+    }
+
+    /// As [`Node::api`]; fails unless the answer is `ok`.
+    pub async fn ok(&self, method: &str, token: &str, args: Value) -> Result<Value> {
+        let answer = self.api(method, token, args.clone()).await?;
+        if answer["ok"] != json!(true) {
+            bail!("{method} {args} answered {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// Gets a page of the node.
+    pub async fn get(&self, path: &str) -> Result<Reply> {
+        http::send("GET", &format!("{}{}", self.base_url, path.trim_start_matches('/')), &[], Vec::new())
+            .await
+    }
+}
+
+/// Sends a signal by way of `kill(1)`: this crate has no unsafe code, and a process a signal is cheap enough.
+fn send(pid: u32, signal: i32) -> Result<()> {
+    let status =
+        std::process::Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status()?;
+    if !status.success() {
+        bail!("kill -{signal} {pid} ended with {status}");
+    }
+    Ok(())
+}
