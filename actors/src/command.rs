@@ -1,6 +1,5 @@
 //! Commands: what can be asked of a channel, and what it answers. Imperative; the events they make are past tense.
 
-use crate::store::LogId;
 use proto::id::{ConversationId, UserId};
 use proto::refusal::Refusal;
 use proto::ts::Micros;
@@ -216,6 +215,89 @@ pub enum Verb {
     },
 }
 
+impl Verb {
+    /// What tells a retry from a reused key: a hash over the verb and its arguments, the same in every build.
+    pub fn fingerprint(&self) -> u64 {
+        use prost::Message;
+        let mut print = Fingerprint::default();
+        match self {
+            Self::Create { name, kind, members } => {
+                print.text("create").text(name).number(*kind as u64).texts(members);
+            }
+            Self::Post { content, thread_us, reply_broadcast, .. } => {
+                print.text("post").bytes(&content.encode_to_vec()).number(*thread_us);
+                print.number(u64::from(*reply_broadcast));
+            }
+            Self::Edit { target_us, content } => {
+                print.text("edit").number(*target_us).bytes(&content.encode_to_vec());
+            }
+            Self::Delete { target_us } => _ = print.text("delete").number(*target_us),
+            Self::React { target_us, name } => _ = print.text("react").number(*target_us).text(name),
+            Self::Unreact { target_us, name } => _ = print.text("unreact").number(*target_us).text(name),
+            Self::Join => _ = print.text("join"),
+            Self::Leave => _ = print.text("leave"),
+            Self::Invite { user } => _ = print.text("invite").text(user.as_str()),
+            Self::Kick { user } => _ = print.text("kick").text(user.as_str()),
+            Self::SetTopic { topic } => _ = print.text("topic").text(topic),
+            Self::SetPurpose { purpose } => _ = print.text("purpose").text(purpose),
+            Self::Rename { name } => _ = print.text("rename").text(name),
+            Self::Archive => _ = print.text("archive"),
+            Self::Unarchive => _ = print.text("unarchive"),
+            Self::CreateWorkspace { name, domain } => _ = print.text("workspace").text(name).text(domain),
+            Self::AddUser { user, name, real_name, email, bot_id, admin } => {
+                print.text("user").text(user.as_str()).text(name).text(real_name).text(email).text(bot_id);
+                print.number(u64::from(*admin));
+            }
+            Self::AddConversation { channel, name, kind, members } => {
+                print
+                    .text("conversation")
+                    .text(channel.as_str())
+                    .text(name)
+                    .number(*kind as u64)
+                    .texts(members);
+            }
+            Self::RenameConversation { channel, name } => {
+                print.text("rename conversation").text(channel.as_str()).text(name);
+            }
+            Self::NoteJoined { channel, seq, .. } => {
+                print.text("joined").text(channel.as_str()).number(*seq);
+            }
+            Self::NoteLeft { channel, seq } => _ = print.text("left").text(channel.as_str()).number(*seq),
+            Self::NoteMention { channel, target_us } => {
+                print.text("mention").text(channel.as_str()).number(*target_us);
+            }
+            Self::Mark { channel, target_us, .. } => {
+                print.text("mark").text(channel.as_str()).number(*target_us);
+            }
+            Self::IssueToken { hash, .. } => _ = print.text("issue").text(hash),
+            Self::RevokeToken { hash } => _ = print.text("revoke").text(hash),
+        }
+        print.0.digest()
+    }
+}
+
+/// Length-prefixed fields under XXH3, so that no two lists of fields hash alike by running together.
+#[derive(Default)]
+struct Fingerprint(xxhash_rust::xxh3::Xxh3);
+
+impl Fingerprint {
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+        self
+    }
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.0.update(&number.to_le_bytes());
+        self
+    }
+    fn texts(&mut self, ids: &[UserId]) -> &mut Self {
+        ids.iter().fold(self.number(ids.len() as u64), |print, id| print.text(id.as_str()))
+    }
+}
+
 /// A command that is durable, or that had nothing to do.
 #[derive(Debug, Clone)]
 pub struct Done {
@@ -258,15 +340,4 @@ pub struct Aside {
     pub previous: Option<Arc<MessageRow>>,
     /// For replies: the parent with its new summary.
     pub parent: Option<Arc<MessageRow>>,
-}
-
-/// One event on its way to everybody who follows the channel. Shared, never copied.
-#[derive(Debug)]
-pub struct Delivery {
-    /// Which log.
-    pub log: LogId,
-    /// The event, fingerprint removed.
-    pub event: Event,
-    /// Context for Slack's forms; empty on replays.
-    pub aside: Aside,
 }

@@ -19,6 +19,8 @@ pub struct Config {
     pub channel_rows_max: usize,
     /// A channel nobody writes to becomes passive after this long, in ms.
     pub channel_idle_ms: u64,
+    /// Most connections of one node.
+    pub sessions_max: usize,
     /// Commands and events waiting for one connection; when it overflows they are dropped and it resumes by cursor.
     pub session_mailbox_max: usize,
     /// Posts of one connection that may wait for their acknowledgement.
@@ -60,6 +62,7 @@ impl Default for Config {
             channel_recent_max: 1000,
             channel_rows_max: 1000,
             channel_idle_ms: 60_000,
+            sessions_max: 100_000,
             session_mailbox_max: 128,
             posts_in_flight_max: 32,
             follows_max: 10_000,

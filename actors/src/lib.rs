@@ -5,11 +5,27 @@
 
 pub mod api;
 pub mod auth;
+pub mod channel;
 pub mod command;
 pub mod config;
 pub mod context;
+pub mod conversation;
+pub mod delivery;
+pub mod follow;
+pub mod gate;
+pub mod gateway;
+pub mod inbox;
+pub mod limits;
+pub mod marks;
+pub mod node;
 pub mod opening;
+pub mod relay;
+pub mod roster;
 pub mod router;
+pub mod rtm;
 pub mod session;
+pub mod shard;
+pub mod slot;
 pub mod store;
+pub mod subject;
 pub mod tickets;

@@ -1,16 +1,194 @@
 //! The way to a channel: its slot, the slot's actor, and retries of what is lost on the way.
 
+use crate::channel::Replay;
+use crate::channel::audience::GatewaySink;
+use crate::channel::flight::Pilot;
 use crate::command::{Command, Done, ReplyTo};
-use crate::store::LogId;
+use crate::config::Config;
+use crate::gate::Gate;
+use crate::slot::{SlotArgs, SlotKeeper, SlotMessage};
+use crate::store::{LogId, StoreError};
+use cluster::router::Route;
+use cluster::slots::{SLOTS, Slot, slot_of};
+use proto::id::UserId;
 use proto::refusal::Refusal;
+use ractor::{ActorCell, ActorRef, ActorRuntime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
 
-/// placeholder while the core is written
+/// Times a command is sent again when its answer got lost inside (an actor that panicked, a slot that moved).
+pub const RESENDS_MAX: u32 = 5;
+
+/// A growing wait: 10 ms, doubled each time, at most 5 s.
+pub fn back_off(tries: u32) -> Duration {
+    Duration::from_millis((10u64 << tries.min(9)).min(5000))
+}
+
+struct Keeper {
+    actor: ActorRef<SlotMessage>,
+    gate: Gate,
+    epoch: u64,
+}
+
+struct Shared {
+    routes: cluster::router::Router,
+    pilot: Pilot,
+    config: Arc<Config>,
+    root: ActorCell,
+    keepers: Vec<Mutex<Option<Keeper>>>,
+}
+
+/// Sends to channels by their slot. Cheap to clone.
 #[derive(Clone)]
-pub struct Router;
+pub struct Router(Arc<Shared>);
+
 impl Router {
-    /// Runs a command to its durable end.
-    pub async fn execute(&self, _log: LogId, _command: Command) -> Result<Done, Refusal> {
-        let _: Option<ReplyTo> = None;
+    /// A router over the node's slot table; slot actors are started under `root` when first needed.
+    pub fn new(routes: cluster::router::Router, pilot: Pilot, config: Arc<Config>, root: ActorCell) -> Self {
+        let keepers = (0..SLOTS).map(|_| Mutex::new(None)).collect();
+        Self(Arc::new(Shared { routes, pilot, config, root, keepers }))
+    }
+
+    /// The slot of a log.
+    pub fn slot(log: &LogId) -> Slot {
+        slot_of(log.workspace.as_str().as_bytes(), log.channel.to_string().as_bytes(), 1, None)
+    }
+
+    /// Sends to the slot's actor. Gives the message's place back as a refusal when there is no room or no owner.
+    fn send(
+        &self,
+        log: &LogId,
+        message: impl FnOnce(crate::gate::Permit) -> SlotMessage,
+    ) -> Result<(), Refusal> {
+        let slot = Self::slot(log);
+        let Route::Local { epoch } = self.0.routes.route(slot) else {
+            return Err(Refusal::Unavailable(format!("slot {slot} is not owned by this node")));
+        };
+        let mut keeper =
+            self.0.keepers[usize::from(slot.number())].lock().unwrap_or_else(PoisonError::into_inner);
+        let alive = keeper.as_ref().is_some_and(|keeper| {
+            keeper.epoch == epoch && keeper.actor.get_status() <= ractor::ActorStatus::Running
+        });
+        if !alive {
+            *keeper = Some(self.start(slot, epoch)?);
+        }
+        let Some(keeper) = keeper.as_ref() else { return Err(Refusal::Unknown) };
+        let Some(place) = keeper.gate.enter() else {
+            metrics::counter!("waggle_slot_busy_total").increment(1);
+            return Err(Refusal::Busy { retry_after_ms: 200 });
+        };
+        // A slot that ends at this moment drops the message; who waits for its answer sends it again.
+        let _ = keeper.actor.cast(message(place));
+        Ok(())
+    }
+
+    fn start(&self, slot: Slot, epoch: u64) -> Result<Keeper, Refusal> {
+        let args = SlotArgs {
+            slot,
+            epoch,
+            pilot: self.0.pilot.clone(),
+            router: self.clone(),
+            config: self.0.config.clone(),
+        };
+        let started =
+            ActorRuntime::<SlotKeeper>::spawn_linked_instant(None, SlotKeeper, args, self.0.root.clone());
+        let (actor, _starting) = started.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        Ok(Keeper { actor, gate: Gate::new(self.0.config.slot_pending_max), epoch })
+    }
+
+    /// Sends a command; the answer comes to `reply`, or `reply` is dropped when the command got lost.
+    pub fn submit(&self, log: &LogId, command: Command, reply: ReplyTo) {
+        let mut reply = Some(reply);
+        let sent = self.send(log, |place| {
+            let reply = reply.take().unwrap_or_else(|| Box::new(oneshot::channel().0));
+            SlotMessage::Do(log.clone(), command, reply, place)
+        });
+        if let (Err(refusal), Some(reply)) = (sent, reply) {
+            reply.answer(Err(refusal));
+        }
+    }
+
+    /// Gives a command a key if it has none, so that sending it again inside cannot double it.
+    pub fn keyed(&self, command: Command) -> Command {
+        if !command.key.is_empty() {
+            return command;
+        }
+        let entropy = self.0.pilot.host.entropy();
+        Command { key: format!("s-{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()), ..command }
+    }
+
+    /// Runs a command to its durable end, sending it again under the same key when its answer got lost.
+    pub async fn execute(&self, log: LogId, command: Command) -> Result<Done, Refusal> {
+        let mut command = self.keyed(command);
+        for tries in 0..RESENDS_MAX {
+            let (reply, answer) = oneshot::channel();
+            self.submit(&log, command.clone(), Box::new(reply));
+            if let Ok(result) = answer.await {
+                return result;
+            }
+            metrics::counter!("waggle_commands_resent_total").increment(1);
+            command.attempt += 1;
+            self.0.pilot.host.sleep(back_off(tries)).await;
+        }
         Err(Refusal::Unknown)
+    }
+
+    /// Events of a log after a cursor.
+    pub async fn read(&self, log: &LogId, after: u64, limit: usize) -> Result<Replay, StoreError> {
+        self.ask(|reply| self.send(log, |place| SlotMessage::Read(log.clone(), after, limit, reply, place)))
+            .await
+    }
+
+    /// Subscribes a gateway; answers the tail.
+    pub async fn subscribe(&self, log: &LogId, sink: &GatewaySink) -> Result<u64, StoreError> {
+        self.ask(|reply| {
+            self.send(log, |place| SlotMessage::Subscribe(log.clone(), sink.clone(), reply, place))
+        })
+        .await
+    }
+
+    async fn ask<T>(
+        &self,
+        send: impl Fn(oneshot::Sender<Result<T, StoreError>>) -> Result<(), Refusal>,
+    ) -> Result<T, StoreError> {
+        for tries in 0..RESENDS_MAX {
+            let (reply, answer) = oneshot::channel();
+            match send(reply) {
+                Err(Refusal::Busy { .. }) => {}
+                Err(refusal) => return Err(StoreError::Unavailable(refusal.to_string())),
+                Ok(()) => match answer.await {
+                    Ok(Err(StoreError::Busy)) | Err(_) => {}
+                    Ok(result) => return result,
+                },
+            }
+            self.0.pilot.host.sleep(back_off(tries)).await;
+        }
+        Err(StoreError::Busy)
+    }
+
+    /// A gateway's last listener of a log left.
+    pub fn unsubscribe(&self, log: &LogId, gateway: Arc<str>) {
+        self.tell(log, |log| SlotMessage::Unsubscribe(log, gateway));
+    }
+    /// Somebody types.
+    pub fn typing(&self, log: &LogId, user: UserId) {
+        self.tell(log, |log| SlotMessage::Typing(log, user));
+    }
+    /// Makes a channel's actor panic, as a defect would; for tests of supervision.
+    pub fn panic(&self, log: &LogId) {
+        self.tell(log, SlotMessage::Panic);
+    }
+
+    /// For a slot that already has an actor; its gate still bounds what waits.
+    fn tell(&self, log: &LogId, message: impl FnOnce(LogId) -> SlotMessage) {
+        let slot = Self::slot(log);
+        let keeper =
+            self.0.keepers[usize::from(slot.number())].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keeper) = keeper.as_ref()
+            && keeper.gate.inside() < self.0.config.slot_pending_max
+        {
+            let _ = keeper.actor.cast(message(log.clone()));
+        }
     }
 }

@@ -5,6 +5,258 @@
 //! May lose: its whole queue, when the reader is slow; it then resumes from its cursors.
 //! Never does: block a channel, remember anything that cannot be rebuilt from the client's cursors.
 
+pub mod commands;
+pub mod cursors;
 pub mod socket;
+pub mod wire;
 
-pub use socket::{FrameSocket, Incoming, SocketError, Surface};
+mod asking;
+mod events;
+mod opening;
+
+use crate::command::{Command, Done};
+use crate::context::Context;
+use crate::delivery::Delivery;
+use crate::gateway::Seat;
+use crate::limits::TokenBucket;
+use crate::shard::{Listener, ShardMessage};
+use crate::store::{LogId, StoreError};
+use crate::tickets::Login;
+use bytes::Bytes;
+use cursors::Cursors;
+use futures::future::BoxFuture;
+use proto::close::{Close, CloseCode};
+use proto::frame::WireForm;
+use proto::id::{ChannelId, UserId};
+use proto::refusal::Refusal;
+pub use socket::{FrameSocket, Incoming, SocketError};
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Messages taken from the mailbox at once: as many frames go out in one write.
+const BATCH_MAX: usize = 64;
+/// Events of one read while catching up.
+const READ_EVENTS: usize = 200;
+/// Unanswered pings after which the connection is given up.
+const PINGS_MISSED_MAX: u32 = 3;
+/// Own RTM posts whose echo is still to be left out.
+const ECHOES_MAX: usize = 64;
+
+/// What a session is told. Small: a mailbox holds many.
+pub enum ToSession {
+    /// An event of a followed log.
+    Event(Arc<Delivery>),
+    /// Somebody types.
+    Typing(Arc<(LogId, UserId)>),
+    /// The answer to an own command, by its number.
+    Answered(u64, Box<Result<Done, Refusal>>),
+    /// The answer to an own command got lost: send it again.
+    Lost(u64),
+    /// A frame that some other task made for this client.
+    Frame(Bytes),
+    /// Time to ping.
+    Tick,
+    /// The node stops: leave after this long.
+    GoAway(&'static str, Duration),
+}
+
+/// A command on its way.
+struct Pending {
+    re: u64,
+    log: LogId,
+    command: Command,
+    /// RTM: the text, for the answer.
+    text: String,
+}
+
+/// Why a session ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ending {
+    /// The peer is gone, or the socket broke.
+    Gone,
+    /// We close, with this code.
+    Close(CloseCode),
+}
+
+struct Session {
+    context: Context,
+    shard: mpsc::Sender<ShardMessage>,
+    number: u32,
+    form: WireForm,
+    login: Login,
+    cursors: Cursors,
+    pending: BTreeMap<u64, Pending>,
+    asked: u64,
+    mailbox: mpsc::WeakSender<ToSession>,
+    lagging: Arc<AtomicBool>,
+    out: Vec<Bytes>,
+    own: Vec<Arc<Delivery>>,
+    joins: Vec<(ChannelId, u64)>,
+    leaves: Vec<ChannelId>,
+    wanted: Vec<(u64, Vec<proto::v1::Cursor>)>,
+    echoes: VecDeque<String>,
+    pings: u32,
+    rate: TokenBucket,
+    leave_at: Option<Duration>,
+    ending: Option<Ending>,
+}
+
+/// What one turn of the loop saw.
+enum Saw {
+    Incoming(Option<Result<Incoming, SocketError>>),
+    Mail,
+    Read(ChannelId, Result<crate::channel::Replay, StoreError>),
+}
+
+type Reading = BoxFuture<'static, (ChannelId, Result<crate::channel::Replay, StoreError>)>;
+
+/// Lives until the connection ends. Runs inside a task of the seat's shard.
+pub async fn run<S: FrameSocket>(seat: Seat, mut socket: S, form: WireForm, login: Option<Login>) {
+    let (sender, mut mailbox) = mpsc::channel(seat.context.config.session_mailbox_max);
+    let opening = Box::pin(opening::open(&seat, &mut socket, form, login, &sender)).await;
+    let mut session = match opening {
+        Ok(session) => session,
+        Err(code) => {
+            count_close(code);
+            return Box::pin(socket.close(code.number(), code.name())).await;
+        }
+    };
+    // The session holds its own sender: answers need it, and the mailbox must not close before the session does.
+    let ending = session.live(&mut socket, &mut mailbox).await;
+    let followed = session.logs();
+    let _ = session.shard.send(ShardMessage::Close(session.number, followed)).await;
+    if let Ending::Close(code) = ending {
+        count_close(code);
+        let close = Close { code, delay_ms: None, address: None };
+        Box::pin(socket.close(code.number(), &close.reason())).await;
+    }
+    drop(sender);
+}
+
+fn count_close(code: CloseCode) {
+    metrics::counter!("waggle_sessions_closed_total", "code" => code.name()).increment(1);
+}
+
+impl Session {
+    async fn live<S: FrameSocket>(
+        &mut self,
+        socket: &mut S,
+        mailbox: &mut mpsc::Receiver<ToSession>,
+    ) -> Ending {
+        let mut mail = Vec::new();
+        let mut reading: Option<Reading> = None;
+        loop {
+            if let Err(ending) = self.flush(socket).await {
+                return ending;
+            }
+            if let Some(ending) = self.ending.take() {
+                return ending;
+            }
+            if reading.is_none() {
+                reading = self.next_read();
+            }
+            let saw = tokio::select! {
+                biased;
+                incoming = socket.next() => Saw::Incoming(incoming),
+                _ = mailbox.recv_many(&mut mail, BATCH_MAX) => Saw::Mail,
+                (channel, replay) = async {
+                    match reading.as_mut() {
+                        Some(read) => read.await,
+                        None => std::future::pending().await,
+                    }
+                } => Saw::Read(channel, replay),
+            };
+            match saw {
+                Saw::Incoming(None | Some(Err(SocketError::Io(_)))) => return Ending::Gone,
+                Saw::Incoming(Some(Err(error))) => return Ending::Close(code_of(&error)),
+                Saw::Incoming(Some(Ok(incoming))) => {
+                    self.incoming(incoming);
+                    // A client that talks all the time still hears: its turn is one frame long.
+                    while mail.len() < BATCH_MAX
+                        && let Ok(message) = mailbox.try_recv()
+                    {
+                        mail.push(message);
+                    }
+                }
+                Saw::Mail => {}
+                Saw::Read(channel, replay) => {
+                    reading = None;
+                    self.replayed(&channel, replay);
+                }
+            }
+            if self.lagging.swap(false, Ordering::AcqRel) {
+                mail.retain(|message| !matches!(message, ToSession::Event(_)));
+                self.lagged();
+            }
+            mail.drain(..).for_each(|message| self.mail(message));
+            if self.has_errands() {
+                Box::pin(self.errands()).await;
+            }
+        }
+    }
+
+    /// Writes what is ready. A write that does not finish in time ends the session: its client resumes by cursor.
+    async fn flush<S: FrameSocket>(&mut self, socket: &mut S) -> Result<(), Ending> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let limit = Duration::from_millis(self.context.config.write_timeout_ms);
+        let result = {
+            let mut send = pin!(socket.send(&self.out));
+            match futures::poll!(send.as_mut()) {
+                std::task::Poll::Ready(result) => Ok(result),
+                std::task::Poll::Pending => self.context.host.timeout(limit, send).await,
+            }
+        };
+        self.out.clear();
+        // One burst must not keep its memory for the life of an idle connection.
+        if self.out.capacity() > BATCH_MAX {
+            self.out.shrink_to(BATCH_MAX);
+        }
+        match result {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Ending::Gone),
+            Err(_) => Err(Ending::Close(CloseCode::SlowConsumer)),
+        }
+    }
+
+    /// The next read of a log that is behind.
+    fn next_read(&mut self) -> Option<Reading> {
+        let (channel, after) = self.cursors.next_behind()?;
+        let log = LogId::new(self.login.workspace.clone(), channel.clone());
+        let (router, host) = (self.context.router.clone(), self.context.host.clone());
+        Some(Box::pin(async move {
+            let mut replay = router.read(&log, after, READ_EVENTS).await;
+            for tries in 0..crate::router::RESENDS_MAX {
+                if replay.is_ok() {
+                    break;
+                }
+                host.sleep(crate::router::back_off(tries + 3)).await;
+                replay = router.read(&log, after, READ_EVENTS).await;
+            }
+            (channel, replay)
+        }))
+    }
+
+    fn logs(&self) -> Vec<LogId> {
+        let workspace = &self.login.workspace;
+        self.cursors.channels().map(|channel| LogId::new(workspace.clone(), channel.clone())).collect()
+    }
+}
+
+fn code_of(error: &SocketError) -> CloseCode {
+    match error {
+        SocketError::TooLarge => CloseCode::FrameTooLarge,
+        SocketError::NotUtf8 => CloseCode::BadFrame,
+        SocketError::Protocol(_) | SocketError::Io(_) => CloseCode::ProtocolError,
+    }
+}
+
+/// A listener for a shard.
+fn listener(sender: &mpsc::Sender<ToSession>, lagging: &Arc<AtomicBool>) -> Listener {
+    Listener { mailbox: sender.clone(), lagging: lagging.clone() }
+}

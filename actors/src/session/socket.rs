@@ -31,17 +31,6 @@ pub enum SocketError {
     Io(String),
 }
 
-/// Which language a connection speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Surface {
-    /// The native protocol, in protobuf.
-    Proto,
-    /// The native protocol, in JSON.
-    Json,
-    /// Slack's RTM.
-    Rtm,
-}
-
 /// A WebSocket. What is sent are complete frames as `proto::frame` encodes them.
 pub trait FrameSocket: Send + 'static {
     /// The next data message; `None` when the peer is gone. Cancel-safe. Pings are answered inside.

@@ -1,0 +1,301 @@
+//! A channel: the only writer of its log, while the log is hot.
+//!
+//! Owns: the log's position, the idempotency window, the members, recent events and rows.
+//! Promises: an answer only after the append is durable; one order for everybody; no key twice.
+//! May lose: everything in memory; the store has it, and what was not answered is asked again.
+//! Never does: wait for the store or for another actor within a turn.
+
+pub mod audience;
+pub mod flight;
+pub mod load;
+pub mod log;
+pub mod recent;
+pub mod window;
+
+mod parking;
+mod turn;
+
+use crate::command::{Command, Reply};
+use crate::config::Config;
+use crate::delivery::Delivery;
+use crate::gate::{Admitted, Permit};
+use crate::router::Router;
+use crate::slot::SlotMessage;
+use crate::store::{LogId, StoreError};
+use crate::subject::{Loaded, Need, Subject};
+use audience::Audience;
+use cluster::slots::Slot;
+use flight::{Landed, Pilot};
+use load::Awake;
+use log::Log;
+use parking::Parking;
+use proto::id::UserId;
+use proto::refusal::Refusal;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_cluster::RactorMessage;
+use recent::Recent;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Events of a log, ready to be sent, and its tail.
+#[derive(Debug, Clone, Default)]
+pub struct Replay {
+    /// After the asked cursor, dense; starts later when retention dropped rows.
+    pub events: Vec<Arc<Delivery>>,
+    /// Lowest seq that can still be had.
+    pub first: u64,
+    /// Last durable seq.
+    pub tail: u64,
+}
+
+/// What a channel is told.
+#[derive(RactorMessage)]
+pub enum ChannelMessage {
+    /// Do this and answer.
+    Do(Command, Admitted),
+    /// Events after a cursor, at most so many.
+    Read(u64, usize, oneshot::Sender<Result<Replay, StoreError>>, Permit),
+    /// The tail, once it is known.
+    Tail(oneshot::Sender<Result<u64, StoreError>>, Permit),
+    /// Somebody types.
+    Typing(UserId),
+    /// The log has been read.
+    Loaded(Box<Result<Awake, StoreError>>),
+    /// A row has been read.
+    RowLoaded(Need, Box<Result<Loaded, StoreError>>),
+    /// The batch under way came to its end.
+    Landed(Landed),
+    /// Follow-ups of events up to here are done.
+    Followed(u64),
+    /// Time to look whether anybody still needs this actor.
+    Idle,
+    /// Test only by nature: a command that panics this actor, as a defect would.
+    Panic,
+}
+
+/// What a channel is started with.
+pub struct ChannelArgs {
+    /// Its log.
+    pub id: LogId,
+    /// Its slot.
+    pub slot: Slot,
+    /// Epoch of the slot's claim.
+    pub epoch: u64,
+    /// Who listens; shared with the slot.
+    pub audience: Arc<Audience>,
+    /// Its slot's actor, told when the channel is idle.
+    pub keeper: ActorRef<SlotMessage>,
+    /// The way to the store.
+    pub pilot: Pilot,
+    /// The way to other channels, for follow-ups.
+    pub router: Router,
+    /// Limits.
+    pub config: Arc<Config>,
+}
+
+/// The log and what it is about, once read.
+pub(crate) struct Hot {
+    pub(crate) log: Log,
+    pub(crate) subject: Subject,
+}
+
+/// State of the actor.
+pub struct ChannelState {
+    pub(crate) args: ChannelArgs,
+    pub(crate) myself: ActorRef<ChannelMessage>,
+    pub(crate) hot: Option<Hot>,
+    pub(crate) recent: Recent,
+    pub(crate) waiting: VecDeque<(Command, Admitted)>,
+    pub(crate) readers: Vec<(u64, usize, oneshot::Sender<Result<Replay, StoreError>>, Permit)>,
+    pub(crate) tails: Vec<(oneshot::Sender<Result<u64, StoreError>>, Permit)>,
+    pub(crate) parking: Parking,
+    pub(crate) follow: VecDeque<(u64, LogId, Command)>,
+    pub(crate) following: bool,
+    pub(crate) busy_at: std::time::Duration,
+    pub(crate) loads: u32,
+}
+
+/// The actor of one hot channel.
+pub struct Channel;
+
+impl Actor for Channel {
+    type Msg = ChannelMessage;
+    type State = ChannelState;
+    type Arguments = ChannelArgs;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ChannelMessage>,
+        args: ChannelArgs,
+    ) -> Result<ChannelState, ActorProcessingErr> {
+        let mut state = ChannelState {
+            recent: Recent::new(args.config.channel_recent_max),
+            busy_at: args.pilot.host.monotonic(),
+            args,
+            myself,
+            hot: None,
+            waiting: VecDeque::new(),
+            readers: Vec::new(),
+            tails: Vec::new(),
+            parking: Parking::default(),
+            follow: VecDeque::new(),
+            following: false,
+            loads: 0,
+        };
+        state.load();
+        state.watch_idleness();
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<ChannelMessage>,
+        message: ChannelMessage,
+        state: &mut ChannelState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ChannelMessage::Do(command, reply) => state.take(command, reply),
+            ChannelMessage::Read(after, limit, reply, permit) => state.read(after, limit, reply, permit),
+            ChannelMessage::Tail(reply, permit) => state.tail(reply, permit),
+            ChannelMessage::Typing(user) => state.args.audience.typing(&state.args.id, &user),
+            ChannelMessage::Loaded(loaded) => state.loaded(*loaded),
+            ChannelMessage::RowLoaded(need, loaded) => state.row_loaded(need, *loaded),
+            ChannelMessage::Landed(landed) => state.landed(landed),
+            ChannelMessage::Followed(seq) => state.followed(seq),
+            ChannelMessage::Idle => state.look_idle(),
+            ChannelMessage::Panic => panic!("asked to panic, as a defect would"),
+        }
+        Ok(())
+    }
+}
+
+impl ChannelState {
+    /// Reads the log; until then commands wait.
+    pub(crate) fn load(&mut self) {
+        let (args, myself) = (&self.args, self.myself.clone());
+        let (store, host) = (args.pilot.store.clone(), args.pilot.host.clone());
+        let (id, slot, epoch) = (args.id.clone(), args.slot, args.epoch);
+        let limits = crate::conversation::Limits {
+            text_chars_max: args.config.text_chars_max,
+            json_bytes_max: args.config.json_bytes_max,
+            message_edits_max: args.config.message_edits_max,
+            rows_max: args.config.channel_rows_max,
+        };
+        let wait = crate::router::back_off(self.loads);
+        let again = self.loads > 0;
+        self.loads += 1;
+        host.clone().spawn("channel load", async move {
+            if again {
+                host.sleep(wait).await;
+            }
+            let loaded = load::load(store, id, slot, epoch, limits).await;
+            // The actor may be gone: then nobody needs what was read.
+            let _ = myself.cast(ChannelMessage::Loaded(Box::new(loaded)));
+        });
+    }
+
+    fn watch_idleness(&self) {
+        let (host, myself) = (self.args.pilot.host.clone(), self.myself.clone());
+        let every = std::time::Duration::from_millis(self.args.config.channel_idle_ms.max(1000));
+        self.args.pilot.host.spawn("channel idleness", async move {
+            loop {
+                host.sleep(every).await;
+                if myself.cast(ChannelMessage::Idle).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn look_idle(&mut self) {
+        let idle_ms = u128::from(self.args.config.channel_idle_ms);
+        let quiet = self.args.pilot.host.monotonic().saturating_sub(self.busy_at).as_millis() >= idle_ms;
+        let idle = self.hot.as_ref().is_some_and(|hot| hot.log.is_idle());
+        if quiet && idle && self.parking.is_empty() && self.follow.is_empty() {
+            let tail = self.hot.as_ref().map_or(0, |hot| hot.log.durable());
+            let actor = self.myself.get_id();
+            // The slot stops this actor unless something is on its way to it.
+            let _ = self.args.keeper.cast(SlotMessage::Passive(self.args.id.clone(), actor, tail));
+        }
+    }
+
+    fn loaded(&mut self, loaded: Result<Awake, StoreError>) {
+        match loaded {
+            Ok(awake) => {
+                self.loads = 1;
+                let tail = awake.log.durable();
+                self.follow = awake.follow.into();
+                self.hot = Some(Hot { log: awake.log, subject: awake.subject });
+                self.args.audience.remind(&self.args.id, tail);
+                self.run_follow_ups();
+                let waiting = std::mem::take(&mut self.waiting);
+                waiting.into_iter().for_each(|(command, reply)| self.take(command, reply));
+                let readers = std::mem::take(&mut self.readers);
+                readers.into_iter().for_each(|(after, limit, reply, permit)| {
+                    self.read(after, limit, reply, permit);
+                });
+                let tails = std::mem::take(&mut self.tails);
+                tails.into_iter().for_each(|(reply, permit)| self.tail(reply, permit));
+            }
+            Err(error) => self.load_failed(error),
+        }
+    }
+
+    /// The store cannot be read now: those who wait are told at once, and reading is tried again while anybody asks.
+    fn load_failed(&mut self, error: StoreError) {
+        tracing::warn!(channel = ?self.args.id, %error, "channel could not be loaded");
+        metrics::counter!("waggle_channel_load_failures_total").increment(1);
+        for (_, reply) in self.waiting.drain(..) {
+            Box::new(reply).answer(Err(Refusal::Unavailable(error.to_string())));
+        }
+        for (.., reply, _) in self.readers.drain(..) {
+            let _ = reply.send(Err(error.clone()));
+        }
+        for (reply, _) in self.tails.drain(..) {
+            let _ = reply.send(Err(error.clone()));
+        }
+        self.load();
+    }
+
+    fn tail(&mut self, reply: oneshot::Sender<Result<u64, StoreError>>, permit: Permit) {
+        match &self.hot {
+            Some(hot) => _ = reply.send(Ok(hot.log.durable())),
+            None => self.tails.push((reply, permit)),
+        }
+    }
+
+    fn read(
+        &mut self,
+        after: u64,
+        limit: usize,
+        reply: oneshot::Sender<Result<Replay, StoreError>>,
+        permit: Permit,
+    ) {
+        let Some(hot) = &self.hot else { return self.readers.push((after, limit, reply, permit)) };
+        let tail = hot.log.durable();
+        if after >= tail {
+            let _ = reply.send(Ok(Replay { events: Vec::new(), first: 1, tail }));
+            return;
+        }
+        if let Some(events) = self.recent.after(after, limit) {
+            let _ = reply.send(Ok(Replay { events, first: 1, tail }));
+            return;
+        }
+        metrics::counter!("waggle_replay_store_reads_total").increment(1);
+        let (id, page) = (self.args.id.clone(), self.args.pilot.store.log(&self.args.id, after, limit));
+        self.args.pilot.host.spawn("channel read", async move {
+            let replay = page.await.map(|page| Replay {
+                events: page
+                    .events
+                    .into_iter()
+                    .map(|event| Arc::new(Delivery::new(id.clone(), event, Default::default())))
+                    .collect(),
+                first: page.first,
+                tail: page.tail,
+            });
+            let _ = reply.send(replay);
+            drop(permit);
+        });
+    }
+}

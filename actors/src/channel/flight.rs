@@ -1,0 +1,127 @@
+//! One append from its first try to a known end: carries the fence's decisions out. A task of its own, so that the
+//! channel's turn never waits for the store.
+
+use crate::store::{Append, Appended, Store, StoreError};
+use cluster::claims::Claims;
+use cluster::fence::{Attempt, Flight, HeadSeen, Next, Outcome, Standing};
+use cluster::host::Host;
+use cluster::slots::Slot;
+use proto::v1::Head;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Wait before the first resend; doubled each time.
+const RESEND_FIRST: Duration = Duration::from_millis(20);
+/// Longest wait between resends.
+const RESEND_MAX: Duration = Duration::from_secs(2);
+
+/// How an append ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Landed {
+    /// Durable: acknowledge and spread.
+    Applied,
+    /// It can never be applied: load what is in the log and ask everything again.
+    Reload,
+    /// The slot is another node's.
+    StepDown,
+    /// Nothing was written; why.
+    NotWritten(StoreError),
+    /// The store has fewer rows than were acknowledged: stop serving this log.
+    Diverged {
+        /// Tail that was acknowledged.
+        believed: u64,
+        /// Tail that was found.
+        found: u64,
+    },
+}
+
+/// What a flight needs.
+#[derive(Clone)]
+pub struct Pilot {
+    /// Time for back-offs, fault points.
+    pub host: Host,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The slot table's rows.
+    pub claims: Arc<dyn Claims>,
+    /// This node's life, as claims name it.
+    pub boot: u64,
+}
+
+impl Pilot {
+    /// Flies an append to its end.
+    pub async fn fly(&self, append: Append) -> Landed {
+        let slot = append.slot;
+        let mut flight = Flight::new(Attempt {
+            tail: append.tail,
+            epoch: append.epoch,
+            first_us: append.events.first().map_or(0, |event| event.us),
+            batch: append.batch.0,
+        });
+        let mut standing = Standing::Believed { epoch: append.epoch };
+        let mut wait = RESEND_FIRST;
+        self.host.fault("before append");
+        let (mut outcome, mut cause) = self.send(&append).await;
+        loop {
+            match flight.settle(outcome, standing) {
+                Next::Acknowledge => {
+                    self.host.fault("between append and ack");
+                    return Landed::Applied;
+                }
+                Next::Resend => {
+                    metrics::counter!("waggle_append_resends_total").increment(1);
+                    self.host.sleep(wait).await;
+                    wait = (wait * 2).min(RESEND_MAX);
+                    (outcome, cause) = self.send(&append).await;
+                }
+                Next::VerifyClaim => standing = self.verify(slot, standing).await,
+                Next::ReadHead => outcome = self.read_head(&append).await,
+                Next::RaiseEpoch { .. } | Next::LoadRows { .. } => return Landed::Reload,
+                Next::StepDown { .. } => return Landed::StepDown,
+                Next::Diverged { believed, found } => return Landed::Diverged { believed, found },
+                Next::Refuse => {
+                    let unknown = || StoreError::Unavailable("the store did not take the append".into());
+                    return Landed::NotWritten(cause.unwrap_or_else(unknown));
+                }
+            }
+        }
+    }
+
+    async fn send(&self, append: &Append) -> (Outcome, Option<StoreError>) {
+        match self.store.append(append.clone()).await {
+            Ok(Appended::Applied) => (Outcome::Applied, None),
+            Ok(Appended::Already) => (Outcome::Already, None),
+            Ok(Appended::Refused(head)) => (Outcome::Refused(head.as_ref().map(seen)), None),
+            Err(StoreError::Unknown(_)) => (Outcome::Unknown, None),
+            Err(error) => (Outcome::NotWritten, Some(error)),
+        }
+    }
+
+    async fn read_head(&self, append: &Append) -> Outcome {
+        match self.store.head(&append.log).await {
+            Ok(head) => Outcome::HeadRead(head.as_ref().map(|(_, head)| seen(head))),
+            Err(_) => Outcome::Unknown,
+        }
+    }
+
+    /// Reads the slot's row; keeps the old standing when it cannot be read.
+    async fn verify(&self, slot: Slot, standing: Standing) -> Standing {
+        let partition = slot.number() / cluster::claims::SLOTS_PER_PARTITION;
+        let Ok(rows) = self.claims.read(partition).await else {
+            self.host.sleep(RESEND_FIRST).await;
+            return standing;
+        };
+        match rows.into_iter().find(|(row, _)| *row == slot) {
+            Some((_, row)) if row.boot == self.boot => Standing::Ours { epoch: row.epoch },
+            Some((_, row)) => Standing::Lost { epoch: row.epoch },
+            None => standing,
+        }
+    }
+}
+
+fn seen(head: &Head) -> HeadSeen {
+    let mut batch = [0; 16];
+    let bytes = head.batch.len().min(16);
+    batch[..bytes].copy_from_slice(&head.batch[..bytes]);
+    HeadSeen { tail: head.tail, epoch: head.epoch, last_us: head.last_us, batch }
+}

@@ -1,0 +1,135 @@
+//! Waking a channel: what the store knows of its log, for each of the three kinds of logs.
+
+use super::log::Log;
+use super::window::Window;
+use crate::command::Command;
+use crate::conversation::{Conversation, Limits};
+use crate::follow;
+use crate::inbox::Inbox;
+use crate::roster::Roster;
+use crate::store::{Answer, Listed, LogId, READ_ROWS_MAX, Store, StoreError};
+use crate::subject::{Loaded, Need, Subject};
+use cluster::slots::Slot;
+use futures::future::BoxFuture;
+use proto::id::ChannelId;
+use std::sync::Arc;
+
+/// A channel as the store has it, ready to work.
+pub struct Awake {
+    /// The log's position and window.
+    pub log: Log,
+    /// What it is about.
+    pub subject: Subject,
+    /// Follow-ups that may not have been done yet, in order.
+    pub follow: Vec<(u64, LogId, Command)>,
+}
+
+/// Reads everything that a channel needs before its first command. Five bounded reads, and one page a thousand
+/// members.
+pub async fn load(
+    store: Arc<dyn Store>,
+    id: LogId,
+    slot: Slot,
+    epoch: u64,
+    limits: Limits,
+) -> Result<Awake, StoreError> {
+    let head = store.head(&id).await?;
+    let window = match &head {
+        None => Window::default(),
+        Some((0, _)) => Window::load(Vec::new(), store.keys(&id, 0).await?),
+        Some((bucket, _)) => {
+            Window::load(store.keys(&id, bucket - 1).await?, store.keys(&id, *bucket).await?)
+        }
+    };
+    let head = head.map(|(_, head)| head);
+    let subject = subject(&*store, &id, limits).await?;
+    let log = Log::new(id.clone(), slot, epoch, head.as_ref(), window);
+    let follow = unfollowed(&*store, &id, log.followed(), log.durable()).await?;
+    Ok(Awake { log, subject, follow })
+}
+
+async fn subject(store: &dyn Store, id: &LogId, limits: Limits) -> Result<Subject, StoreError> {
+    let workspace = &id.workspace;
+    Ok(match &id.channel {
+        ChannelId::Conversation(channel) => {
+            let row = store.conversation(workspace, channel).await?;
+            let members = all(|after| store.members(id, after, READ_ROWS_MAX)).await?;
+            let members = members.into_iter().map(|(user, _)| user).collect();
+            Subject::Conversation(Box::new(Conversation::new(channel.clone(), row, members, limits)))
+        }
+        ChannelId::Workspace(_) => {
+            let row = store.workspaces().await?.into_iter().find(|(id, _)| id == workspace);
+            let users = all(|after| store.users(workspace, after, READ_ROWS_MAX)).await?;
+            let conversations = all(|after| store.conversations(workspace, after, READ_ROWS_MAX)).await?;
+            Subject::Workspace(Box::new(Roster::new(row.map(|(_, row)| row), users, conversations)))
+        }
+        ChannelId::User(user) => {
+            let joined = all(|after| store.joined(workspace, user, after, READ_ROWS_MAX)).await?;
+            let marks = store.marks(workspace, user).await?;
+            Subject::User(Box::new(Inbox::new(
+                workspace.clone(),
+                user.clone(),
+                joined.into_iter().collect(),
+                marks.into_iter().collect(),
+            )))
+        }
+    })
+}
+
+/// All pages of a listing.
+pub async fn all<K: Clone, V>(
+    mut page: impl FnMut(Option<K>) -> Answer<Listed<K, V>>,
+) -> Result<Vec<(K, V)>, StoreError> {
+    let mut rows = Vec::new();
+    loop {
+        let after = rows.last().map(|(key, _): &(K, V)| key.clone());
+        let listed = page(after).await?;
+        rows.extend(listed.rows);
+        if !listed.more {
+            return Ok(rows);
+        }
+    }
+}
+
+/// Follow-ups of the events after the cursor that the head keeps.
+async fn unfollowed(
+    store: &dyn Store,
+    id: &LogId,
+    followed: u64,
+    tail: u64,
+) -> Result<Vec<(u64, LogId, Command)>, StoreError> {
+    let mut follow = Vec::new();
+    let mut after = followed;
+    while after < tail {
+        let page = store.log(id, after, READ_ROWS_MAX).await?;
+        let Some(last) = page.events.last() else { break };
+        after = last.seq;
+        for event in &page.events {
+            follow.extend(follow::ups(id, event).into_iter().map(|(to, up)| (event.seq, to, up)));
+        }
+    }
+    Ok(follow)
+}
+
+/// Reads the row that a command waits for.
+pub fn row(store: &dyn Store, id: &LogId, need: Need) -> BoxFuture<'static, Result<Loaded, StoreError>> {
+    match need {
+        Need::Message(us) => {
+            let read = store.message(id, us);
+            Box::pin(async move { Ok(Loaded::Message(us, read.await?)) })
+        }
+        Need::Reaction(us, name, user) => {
+            let read = store.reaction(id, us, &name, &user);
+            Box::pin(async move { Ok(Loaded::Reaction(us, name, user, read.await?)) })
+        }
+        Need::LastReplies { parent_us, durable } => {
+            let range =
+                crate::store::MessageRange { from_us: 0, to_us: u64::MAX, newest_first: true, limit: 2 };
+            let read = store.thread(id, parent_us, range);
+            Box::pin(async move {
+                let replies = read.await?.into_iter().map(|row| row.us).collect();
+                Ok(Loaded::LastReplies(parent_us, durable, replies))
+            })
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The last events of a hot channel, for replays that need no store.
+
+use crate::delivery::Delivery;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A dense run of durable events that ends at the tail. Bounded.
+#[derive(Debug)]
+pub struct Recent {
+    max: usize,
+    events: VecDeque<Arc<Delivery>>,
+}
+
+impl Recent {
+    /// Nothing yet; at most `max` events.
+    pub fn new(max: usize) -> Self {
+        Self { max, events: VecDeque::new() }
+    }
+    /// The next event.
+    pub fn push(&mut self, delivery: Arc<Delivery>) {
+        if self.events.len() == self.max {
+            self.events.pop_front();
+        }
+        self.events.push_back(delivery);
+    }
+    /// Up to `limit` events after `after`; `None` when the run begins later.
+    pub fn after(&self, after: u64, limit: usize) -> Option<Vec<Arc<Delivery>>> {
+        let first = self.events.front()?.event.seq;
+        let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
+        Some(self.events.iter().skip(skip).take(limit).cloned().collect())
+    }
+}

@@ -1,0 +1,254 @@
+//! A channel's turns: a command comes in, an event goes out.
+
+use super::flight::Landed;
+use super::log::Staged;
+use super::window::Seen;
+use super::{ChannelMessage, ChannelState, Hot, load};
+use crate::command::{Command, Done};
+use crate::delivery::Delivery;
+use crate::follow;
+use crate::gate::Admitted;
+use crate::store::{BatchId, StoreError};
+use crate::subject::{Decision, Draft, Loaded, Need, about};
+use proto::refusal::Refusal;
+use std::sync::Arc;
+
+/// Follow-ups that may wait before the channel takes no more commands.
+const FOLLOW_MAX: usize = 16_384;
+
+impl ChannelState {
+    /// A command: answered at once, parked, or staged for the next batch.
+    pub(crate) fn take(&mut self, command: Command, reply: Admitted) {
+        self.busy_at = self.args.pilot.host.monotonic();
+        if self.hot.is_none() {
+            return self.waiting.push_back((command, reply));
+        }
+        if self.follow.len() > FOLLOW_MAX {
+            return reply.answer(Err(Refusal::Busy { retry_after_ms: 1000 }));
+        }
+        match about(&command.verb) {
+            Some(us) if self.parking.holds(us) => self.parking.push(us, command, reply),
+            _ => {
+                if let Err((need, command, reply)) = self.run(command, reply) {
+                    self.parking.push(need.about(), command, reply);
+                    self.fetch(need);
+                }
+                self.depart();
+            }
+        }
+    }
+
+    /// Decides a command and stages its event; gives it back with what it needs.
+    fn run(&mut self, command: Command, reply: Admitted) -> Result<(), (Need, Command, Admitted)> {
+        let Some(hot) = &mut self.hot else {
+            self.waiting.push_back((command, reply));
+            return Ok(());
+        };
+        let now = self.args.pilot.host.now_us();
+        let fingerprint = command.verb.fingerprint();
+        if let Err(error) = proto::key::check(&command.key, now) {
+            reply.answer(Err(error.into()));
+            return Ok(());
+        }
+        match hot.log.seen(&command, fingerprint) {
+            Seen::New => {}
+            Seen::Reused => {
+                reply.answer(Err(Refusal::KeyReused));
+                return Ok(());
+            }
+            Seen::Retry { seq, us } => {
+                metrics::counter!("waggle_retries_found_total").increment(1);
+                match hot.log.waiting(seq) {
+                    Some(staged) => staged.reply.join(reply),
+                    None => {
+                        let message = hot.subject.message(us);
+                        reply.answer(Ok(Done { seq, us, retried: true, event: None, message }));
+                    }
+                }
+                return Ok(());
+            }
+        }
+        match hot.subject.decide(&command) {
+            Decision::Need(need) => return Err((need, command, reply)),
+            Decision::Refuse(refusal) => reply.answer(Err(refusal)),
+            Decision::Nothing(message) => {
+                let us = message.as_ref().map_or(0, |message| message.us);
+                reply.answer(Ok(Done { seq: 0, us, retried: false, event: None, message }));
+            }
+            Decision::Append(draft) => hot.append(command, reply, draft, fingerprint, now),
+        }
+        Ok(())
+    }
+
+    /// Reads a row in the background; at once, or when what it depends on is durable.
+    fn fetch(&mut self, need: Need) {
+        let durable = self.hot.as_ref().map_or(0, |hot| hot.log.durable());
+        if let Need::LastReplies { durable: seq, .. } = need
+            && seq > durable
+        {
+            return self.parking.delay(seq, need);
+        }
+        metrics::counter!("waggle_rows_loaded_total").increment(1);
+        let row = load::row(&*self.args.pilot.store, &self.args.id, need.clone());
+        let myself = self.myself.clone();
+        self.args.pilot.host.spawn("channel row", async move {
+            let _ = myself.cast(ChannelMessage::RowLoaded(need, Box::new(row.await)));
+        });
+    }
+
+    /// A row is here: the commands that waited for it run in their order, until one needs another row.
+    pub(crate) fn row_loaded(&mut self, need: Need, loaded: Result<Loaded, StoreError>) {
+        let Some(hot) = &mut self.hot else { return };
+        let mut line = self.parking.take(need.about());
+        match loaded {
+            Ok(loaded) => hot.subject.loaded(loaded),
+            Err(error) => {
+                for (_, reply) in line {
+                    reply.answer(Err(Refusal::Unavailable(error.to_string())));
+                }
+                return;
+            }
+        }
+        while let Some((command, reply)) = line.pop_front() {
+            if let Err((need, command, reply)) = self.run(command, reply) {
+                self.parking.push_front(need.about(), (command, reply), line);
+                self.fetch(need);
+                break;
+            }
+        }
+        self.depart();
+    }
+
+    /// Sends the next batch on its way, if none is.
+    fn depart(&mut self) {
+        let Some(hot) = &mut self.hot else { return };
+        let mut batch = [0; 16];
+        if hot.log.is_idle() {
+            return;
+        }
+        self.args.pilot.host.entropy().fill(&mut batch);
+        let Some(append) = hot.log.take_batch(BatchId(batch)) else { return };
+        let (pilot, myself) = (self.args.pilot.clone(), self.myself.clone());
+        self.args.pilot.host.spawn("channel append", async move {
+            let landed = pilot.fly(append).await;
+            let _ = myself.cast(ChannelMessage::Landed(landed));
+        });
+    }
+
+    /// The batch came to its end.
+    pub(crate) fn landed(&mut self, landed: Landed) {
+        match landed {
+            Landed::Applied => self.applied(),
+            Landed::Reload => {
+                metrics::counter!("waggle_channel_reloads_total").increment(1);
+                self.start_over(None);
+            }
+            Landed::NotWritten(error) => self.start_over(Some(error)),
+            Landed::StepDown => {
+                tracing::warn!(channel = ?self.args.id, "slot was taken by another node");
+                // Unanswered commands are routed again by those who wait for them.
+                self.myself.stop(Some("stepped down".into()));
+            }
+            Landed::Diverged { believed, found } => {
+                tracing::error!(channel = ?self.args.id, believed, found, "store lost acknowledged rows");
+                metrics::counter!("waggle_store_diverged_total").increment(1);
+                let what = format!("its log ends at {found}, {believed} was acknowledged");
+                self.start_over(Some(StoreError::Damaged(what)));
+            }
+        }
+    }
+
+    /// Durable: answered first, then spread, then followed up.
+    fn applied(&mut self) {
+        let Some(hot) = &mut self.hot else { return };
+        let staged = hot.log.applied();
+        let durable = hot.log.durable();
+        let mut events = Vec::with_capacity(staged.len());
+        for Staged { reply, event, aside, .. } in staged {
+            self.follow
+                .extend(follow::ups(&self.args.id, &event).into_iter().map(|(log, up)| (event.seq, log, up)));
+            let message = aside.message.clone();
+            let event_for_reply = Arc::new(event.clone());
+            let done =
+                Done { seq: event.seq, us: event.us, retried: false, event: Some(event_for_reply), message };
+            reply.answer(Ok(done));
+            events.push(Arc::new(Delivery::new(self.args.id.clone(), event, aside)));
+        }
+        self.args.pilot.host.fault("between ack and fan-out");
+        events.iter().for_each(|delivery| self.recent.push(delivery.clone()));
+        metrics::counter!("waggle_events_total").increment(events.len() as u64);
+        self.args.audience.spread(&self.args.id, &events.into(), durable);
+        hot.subject.durable(durable);
+        if self.follow.is_empty() {
+            hot.log.set_followed(durable);
+        }
+        let due = self.parking.due(durable);
+        due.into_iter().for_each(|need| self.fetch(need));
+        self.run_follow_ups();
+        self.depart();
+    }
+
+    /// Forgets what memory believes, reads the log again and asks everything again that was not answered. With a
+    /// reason, what was on the way is refused instead: nothing of it was written.
+    fn start_over(&mut self, reason: Option<StoreError>) {
+        let Some(hot) = self.hot.take() else { return };
+        self.recent = super::recent::Recent::new(self.args.config.channel_recent_max);
+        for staged in hot.log.abandon() {
+            match &reason {
+                Some(error) => staged.reply.answer(Err(Refusal::Unavailable(error.to_string()))),
+                None => {
+                    let attempt = staged.command.attempt + 1;
+                    self.waiting.push_back((Command { attempt, ..staged.command }, staged.reply));
+                }
+            }
+        }
+        self.waiting.extend(self.parking.take_all());
+        self.follow.clear();
+        self.load();
+    }
+
+    /// Does the follow-ups one after the other, in a task of their own.
+    pub(crate) fn run_follow_ups(&mut self) {
+        if self.following {
+            return;
+        }
+        let Some((seq, log, command)) = self.follow.front().cloned() else { return };
+        self.following = true;
+        let (router, myself, host) =
+            (self.args.router.clone(), self.myself.clone(), self.args.pilot.host.clone());
+        self.args.pilot.host.spawn("channel follow-up", async move {
+            let mut tries = 0;
+            while let Err(refusal) = router.execute(log.clone(), command.clone()).await {
+                if refusal.retry_after_ms() == 0 {
+                    // The other log will never take it (a user that is gone): it is done with.
+                    tracing::warn!(?log, %refusal, "follow-up refused");
+                    break;
+                }
+                host.sleep(crate::router::back_off(tries)).await;
+                tries += 1;
+            }
+            let _ = myself.cast(ChannelMessage::Followed(seq));
+        });
+    }
+
+    /// The follow-up in front is done.
+    pub(crate) fn followed(&mut self, seq: u64) {
+        self.following = false;
+        if self.follow.front().is_some_and(|(front, ..)| *front == seq) {
+            self.follow.pop_front();
+        }
+        let next = self.follow.front().map(|(next, ..)| *next);
+        if let Some(hot) = &mut self.hot {
+            hot.log.set_followed(next.map_or(hot.log.durable(), |next| next - 1));
+        }
+        self.run_follow_ups();
+    }
+}
+
+impl Hot {
+    fn append(&mut self, command: Command, reply: Admitted, draft: Draft, fingerprint: u64, now: u64) {
+        let event = self.log.number(&command, draft, fingerprint, now);
+        let applied = self.subject.apply(&event);
+        self.log.stage(Staged { command, reply, event, views: applied.views, aside: applied.aside });
+    }
+}

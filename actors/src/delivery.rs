@@ -1,0 +1,46 @@
+//! An event on its way to everybody who follows its channel: shared by all, encoded once per wire form.
+
+use crate::command::Aside;
+use crate::store::LogId;
+use bytes::Bytes;
+use proto::frame::WireForm;
+use proto::v1::event::Body;
+use proto::v1::{self, ConversationKind, Event};
+use std::sync::OnceLock;
+
+/// One event of a log as followers see it.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Which log.
+    pub log: LogId,
+    /// The event as followers may see it.
+    pub event: Event,
+    /// Context for Slack's forms; empty on replays.
+    pub aside: Aside,
+    frames: [OnceLock<Vec<Bytes>>; 3],
+}
+
+impl Delivery {
+    /// Takes out of an event what followers must not see: fingerprints, and in a workspace's log the names and
+    /// members of conversations that are not public.
+    pub fn new(log: LogId, mut event: Event, aside: Aside) -> Self {
+        event.fingerprint = 0;
+        if let Some(Body::ConversationAdded(added)) = &mut event.body
+            && added.kind() != ConversationKind::Public
+        {
+            *added = v1::ConversationAdded { kind: added.kind, ..v1::ConversationAdded::default() };
+            event.sender.clear();
+            event.key.clear();
+        }
+        Self { log, event, aside, frames: Default::default() }
+    }
+    /// The complete WebSocket frames of this event in a connection's language, made once and shared.
+    pub fn frames(&self, form: WireForm) -> &[Bytes] {
+        let slot = match form {
+            WireForm::Proto => 0,
+            WireForm::Json => 1,
+            WireForm::Rtm => 2,
+        };
+        self.frames[slot].get_or_init(|| crate::session::wire::frames_of(self, form))
+    }
+}

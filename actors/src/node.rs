@@ -1,0 +1,154 @@
+//! A node's actors: claims its slots, starts relay, shards and gateway; stops them in the reverse order.
+
+use crate::channel::flight::Pilot;
+use crate::config::Config;
+use crate::context::Context;
+use crate::gateway::Gateway;
+use crate::relay::Relay;
+use crate::router::Router;
+use crate::shard::{GoAway, SHARD_MAILBOX_MAX, Shard};
+use crate::store::Store;
+use crate::tickets::Tickets;
+use cluster::claimant::{CellView, ClaimantError, claim_slots};
+use cluster::claims::Claims;
+use cluster::host::Host;
+use cluster::node::Node as Me;
+use cluster::table::Table;
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How often a stopping node looks whether its sessions are gone.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Why a node did not start; nothing of it runs.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The slot table could not be settled. Claims that were made stay made; starting again is safe.
+    #[error("the node could not claim its slots: {0}")]
+    Claims(#[from] ClaimantError),
+    /// The root actor did not start.
+    #[error("the root actor did not start: {0}")]
+    Root(String),
+}
+
+/// The supervisor of the slots. A slot that fails takes its channels with it; each is started again when needed.
+struct Root;
+
+impl Actor for Root {
+    type Msg = RootMessage;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<RootMessage>, _: ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<RootMessage>,
+        event: SupervisionEvent,
+        _: &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(_, error) = event {
+            metrics::counter!("waggle_slot_panics_total").increment(1);
+            tracing::error!(%error, "slot actor failed; it is started again when it is needed");
+        }
+        Ok(())
+    }
+}
+
+/// The root takes no messages: it only supervises.
+#[derive(ractor_cluster::RactorMessage)]
+enum RootMessage {}
+
+/// One node's actors, over a host, a store and claims. No sockets.
+#[derive(Clone)]
+pub struct Node {
+    /// What API calls and sessions share.
+    pub context: Context,
+    /// Seats for sessions.
+    pub gateway: Gateway,
+    /// This life of the node.
+    pub me: Arc<Me>,
+    /// Slots that were claimed at the start.
+    pub claimed: usize,
+    root: ActorCell,
+}
+
+impl Node {
+    /// Claims the slots and starts everything.
+    pub async fn start(
+        host: Host,
+        store: Arc<dyn Store>,
+        claims: Arc<dyn Claims>,
+        config: Config,
+        me: Me,
+    ) -> Result<Self, StartError> {
+        let claimed = claim_slots(&*claims, &me, &CellView::alone(&me), &host).await?;
+        let (me, table) = (Arc::new(me), Arc::new(Table::new()));
+        table.apply(&claimed.rows);
+        let (root, _ended) =
+            Actor::spawn(None, Root, ()).await.map_err(|error| StartError::Root(error.to_string()))?;
+        let root = root.get_cell();
+        let config = Arc::new(config);
+        let pilot = Pilot { host: host.clone(), store: store.clone(), claims, boot: me.boot.0 };
+        let routes = cluster::router::Router::new(me.clone(), table);
+        let router = Router::new(routes, pilot, config.clone(), root.clone());
+        let tickets = Tickets::new(host.clone(), config.tickets_max, config.ticket_ms);
+        let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
+        let shards = start_relay(&context, me.id.as_str());
+        let sessions_max = context.config.sessions_max;
+        let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
+        Ok(Self { context, gateway, me, claimed: claimed.claimed, root })
+    }
+
+    /// Sends sessions away over `window`, waits for them and for what is on its way to the store. False when `limit`
+    /// ran out first: sessions that are left are cut, and resume by cursor.
+    pub async fn stop(&self, window: Duration, limit: Duration) -> bool {
+        let host = &self.context.host;
+        self.gateway.drain(&GoAway { reason: "restarting", window }).await;
+        let drained = host
+            .timeout(limit, async {
+                while self.gateway.sessions() > 0 {
+                    host.sleep(DRAIN_LOOK).await;
+                }
+            })
+            .await
+            .is_ok();
+        self.root.stop(Some("the node stops".into()));
+        drained
+    }
+
+    /// Ends all actors at once, as a crash does: nothing is drained.
+    pub fn kill(&self) {
+        self.root.kill();
+    }
+}
+
+/// Starts the relay and the shards' indexes; answers the ways to the shards.
+fn start_relay(context: &Context, name: &str) -> Vec<mpsc::Sender<crate::shard::ShardMessage>> {
+    let (host, config) = (&context.host, &context.config);
+    let (relay_sender, relay_mailbox) = mpsc::channel(config.relay_mailbox_max);
+    let ping = Duration::from_millis(config.ping_interval_ms);
+    let shards: Vec<_> = (0..host.shards())
+        .map(|number| {
+            let (sender, mailbox) = mpsc::channel(SHARD_MAILBOX_MAX);
+            let shard = Shard::new(number, host.clone(), relay_sender.clone(), &sender);
+            host.spawn_on(number, "shard", shard.run(mailbox, ping));
+            sender
+        })
+        .collect();
+    let relay = Relay::new(host.clone(), context.router.clone(), name, relay_sender, shards.clone());
+    let (sink, every) = (relay.sink(), Duration::from_millis(config.beacon_interval_ms));
+    host.spawn("relay", relay.run(relay_mailbox));
+    let beat = host.clone();
+    host.spawn("tail beacons", async move {
+        loop {
+            beat.sleep(every).await;
+            sink.beacon();
+        }
+    });
+    shards
+}

@@ -1,0 +1,190 @@
+//! How far one connection has come in each log that it follows. Pure.
+//!
+//! Live events are pushed while the connection is level with the log; when one is missing (resume, a dropped queue,
+//! a gap) the log is *behind* and is read from the cursor until it is level again. Live events of a log that is
+//! behind only say how far there is to go: so replay and live meet without a gap and nothing is sent twice.
+
+use proto::id::ChannelId;
+use std::collections::BTreeMap;
+
+/// One followed log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Follow {
+    /// Last seq sent on this connection.
+    cursor: u64,
+    /// Last seq that is known to exist.
+    tail: u64,
+}
+
+/// What to do with a live event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// It is the next one: send it.
+    Send,
+    /// It was sent before, comes later by reading, or the log is not followed.
+    Drop,
+}
+
+/// All followed logs of a connection.
+#[derive(Debug, Default)]
+pub struct Cursors {
+    follows: BTreeMap<ChannelId, Follow>,
+    behind: std::collections::BTreeSet<ChannelId>,
+}
+
+impl Cursors {
+    /// How many logs are followed.
+    pub fn len(&self) -> usize {
+        self.follows.len()
+    }
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.follows.is_empty()
+    }
+    /// Whether this one is.
+    pub fn follows(&self, channel: &ChannelId) -> bool {
+        self.follows.contains_key(channel)
+    }
+    /// The logs that are followed.
+    pub fn channels(&self) -> impl Iterator<Item = &ChannelId> {
+        self.follows.keys()
+    }
+    /// Each followed log with the last seq that was sent.
+    pub fn positions(&self) -> impl Iterator<Item = (&ChannelId, u64)> {
+        self.follows.iter().map(|(channel, follow)| (channel, follow.cursor))
+    }
+    /// Starts at `cursor` of a log whose tail is `tail`. Following twice moves the cursor forward only.
+    pub fn follow(&mut self, channel: &ChannelId, cursor: u64, tail: u64) {
+        let follow = self.follows.entry(channel.clone()).or_insert(Follow { cursor, tail });
+        follow.cursor = follow.cursor.max(cursor);
+        follow.tail = follow.tail.max(tail);
+        if follow.cursor < follow.tail {
+            self.behind.insert(channel.clone());
+        }
+    }
+    /// Stops.
+    pub fn unfollow(&mut self, channel: &ChannelId) {
+        self.follows.remove(channel);
+        self.behind.remove(channel);
+    }
+    /// A live event.
+    pub fn live(&mut self, channel: &ChannelId, seq: u64) -> Step {
+        let Some(follow) = self.follows.get_mut(channel) else { return Step::Drop };
+        follow.tail = follow.tail.max(seq);
+        if seq == follow.cursor + 1 && !self.behind.contains(channel) {
+            follow.cursor = seq;
+            return Step::Send;
+        }
+        if seq > follow.cursor {
+            self.behind.insert(channel.clone());
+        }
+        Step::Drop
+    }
+    /// The queue was dropped: any log may have missed events. Each is read once to see.
+    pub fn lagged(&mut self) {
+        self.behind.extend(self.follows.keys().cloned());
+    }
+    /// A log that is behind, and the cursor to read from.
+    pub fn next_behind(&self) -> Option<(ChannelId, u64)> {
+        let channel = self.behind.first()?;
+        self.follows.get(channel).map(|follow| (channel.clone(), follow.cursor))
+    }
+    /// An event that was read; false when it is not the next one.
+    pub fn read(&mut self, channel: &ChannelId, seq: u64) -> bool {
+        match self.follows.get_mut(channel) {
+            Some(follow) if seq == follow.cursor + 1 => {
+                follow.cursor = seq;
+                true
+            }
+            _ => false,
+        }
+    }
+    /// The log no longer holds what comes before `seq`: continue there. True when the cursor moved.
+    pub fn skip_to(&mut self, channel: &ChannelId, seq: u64) -> bool {
+        match self.follows.get_mut(channel) {
+            Some(follow) if follow.cursor + 1 < seq => {
+                follow.cursor = seq - 1;
+                true
+            }
+            _ => false,
+        }
+    }
+    /// A read came to an end at the log's `tail`: level again, unless more has come since.
+    pub fn read_to(&mut self, channel: &ChannelId, tail: u64) {
+        if let Some(follow) = self.follows.get_mut(channel) {
+            follow.tail = follow.tail.max(tail);
+            if follow.cursor >= follow.tail {
+                self.behind.remove(channel);
+            }
+        }
+    }
+    /// Logs that are behind, with their tails: for a tail beacon.
+    pub fn beacon(&self) -> Vec<(ChannelId, u64)> {
+        let tail = |channel: &ChannelId| self.follows.get(channel).map_or(0, |follow| follow.tail);
+        self.behind.iter().map(|channel| (channel.clone(), tail(channel))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(name: &str) -> ChannelId {
+        ChannelId::parse(name).unwrap()
+    }
+
+    #[test]
+    fn live_events_pass_in_order_and_once() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 5, 5);
+        assert_eq!(
+            [6, 6, 7, 3].map(|seq| cursors.live(&c, seq)),
+            [Step::Send, Step::Drop, Step::Send, Step::Drop]
+        );
+        assert_eq!(cursors.next_behind(), None);
+    }
+
+    #[test]
+    fn replay_and_live_meet_without_a_gap() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 2, 4);
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 2)));
+        assert_eq!(cursors.live(&c, 5), Step::Drop, "live may not overtake the replay");
+        assert!([3, 4].iter().all(|seq| cursors.read(&c, *seq)));
+        cursors.read_to(&c, 4);
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 4)), "5 came while 3 and 4 were read");
+        assert!(cursors.read(&c, 5));
+        cursors.read_to(&c, 5);
+        assert_eq!((cursors.next_behind(), cursors.live(&c, 6)), (None, Step::Send));
+    }
+
+    #[test]
+    fn a_missing_event_makes_the_log_be_read_from_the_cursor() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 0, 0);
+        assert_eq!((cursors.live(&c, 2), cursors.live(&c, 1)), (Step::Drop, Step::Drop));
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 0)));
+    }
+
+    #[test]
+    fn after_a_dropped_queue_every_log_is_looked_at() {
+        let mut cursors = Cursors::default();
+        for name in ["C0000000001", "C0000000002"] {
+            cursors.follow(&channel(name), 3, 3);
+        }
+        cursors.lagged();
+        let (first, after) = cursors.next_behind().unwrap();
+        assert_eq!(after, 3);
+        cursors.read_to(&first, 3);
+        assert_eq!(cursors.beacon().len(), 1);
+    }
+
+    #[test]
+    fn a_log_that_begins_later_is_continued_where_it_begins() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 10, 5000);
+        assert!(cursors.skip_to(&c, 4097));
+        assert!(!cursors.skip_to(&c, 4097));
+        assert!(cursors.read(&c, 4097));
+    }
+}

@@ -1,0 +1,201 @@
+//! What a session does with what it is told: live events, replays, answers, the clock.
+
+use super::{Ending, PINGS_MISSED_MAX, Session, ToSession, wire};
+use crate::channel::Replay;
+use crate::command::Done;
+use crate::delivery::Delivery;
+use crate::router::RESENDS_MAX;
+use crate::shard::ShardMessage;
+use crate::store::{LogId, StoreError};
+use proto::close::CloseCode;
+use proto::frame::{self, WireForm};
+use proto::id::{ChannelId, ConversationId};
+use proto::refusal::Refusal;
+use proto::v1::event::Body;
+use proto::v1::server_frame::Frame as Say;
+use proto::v1::{Beacon, Cursor, GoAway, Lagging, SkipTo, Typed};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Session {
+    pub(super) fn mail(&mut self, message: ToSession) {
+        match message {
+            ToSession::Event(delivery) => {
+                let step = self.cursors.live(&delivery.log.channel, delivery.event.seq);
+                if step == super::cursors::Step::Send {
+                    self.emit(&delivery);
+                }
+            }
+            ToSession::Typing(typed) => self.typed(&typed.0, typed.1.as_str()),
+            ToSession::Answered(number, result) => self.answered(number, &result),
+            ToSession::Lost(number) => self.lost(number),
+            ToSession::Frame(frame) => self.out.push(frame),
+            ToSession::Tick => self.tick(),
+            ToSession::GoAway(reason, delay) => self.go_away(reason, delay),
+        }
+    }
+
+    /// Sends the next event of a followed log, and does what it means for this session.
+    fn emit(&mut self, delivery: &Arc<Delivery>) {
+        let native = self.form != WireForm::Rtm;
+        let of_conversation = delivery.log.channel.conversation().is_some();
+        if native || (of_conversation && !self.is_echo(delivery)) {
+            self.out.extend_from_slice(delivery.frames(self.form));
+        } else if !of_conversation {
+            self.own.push(delivery.clone());
+        }
+        match &delivery.event.body {
+            Some(Body::Left(left)) if left.user == self.login.user.as_str() => {
+                // At once: nothing after this seq may reach who has left.
+                self.cursors.unfollow(&delivery.log.channel);
+                self.leaves.push(delivery.log.channel.clone());
+            }
+            Some(Body::ConversationJoined(joined)) => {
+                if let Ok(channel) = ConversationId::parse(&joined.channel) {
+                    self.joins.push((channel.into(), joined.seq.saturating_sub(1)));
+                }
+            }
+            Some(Body::TokenRevoked(revoked)) if revoked.hash == self.login.token_hash => {
+                self.end(CloseCode::Revoked);
+            }
+            _ => {}
+        }
+    }
+
+    /// RTM answers the sender with an ack and everybody else with the message.
+    fn is_echo(&mut self, delivery: &Delivery) -> bool {
+        let found = self.echoes.iter().position(|key| *key == delivery.event.key);
+        found.is_some_and(|position| self.echoes.remove(position).is_some())
+    }
+
+    /// A read of a log that is behind came back.
+    pub(super) fn replayed(&mut self, channel: &ChannelId, replay: Result<Replay, StoreError>) {
+        let replay = match replay {
+            Ok(replay) => replay,
+            Err(error) => {
+                tracing::warn!(%channel, %error, "replay failed, the client has to reconnect");
+                return self.end(CloseCode::Restarting);
+            }
+        };
+        let first = replay.events.first().map_or(replay.first, |delivery| delivery.event.seq);
+        if self.cursors.skip_to(channel, first) && self.form != WireForm::Rtm {
+            let skip = SkipTo { channel: channel.to_string(), seq: first };
+            self.out.push(wire::say(0, Say::SkipTo(skip), self.form));
+        }
+        for delivery in &replay.events {
+            if self.cursors.read(channel, delivery.event.seq) {
+                self.emit(delivery);
+            }
+        }
+        self.cursors.read_to(channel, replay.tail);
+    }
+
+    /// The queue overflowed and was dropped: everything is looked at again from the cursors.
+    pub(super) fn lagged(&mut self) {
+        self.cursors.lagged();
+        if self.form != WireForm::Rtm {
+            self.out.push(wire::say(0, Say::Lagging(Lagging {}), self.form));
+        }
+    }
+
+    fn typed(&mut self, log: &LogId, user: &str) {
+        if user == self.login.user.as_str() || !self.cursors.follows(&log.channel) {
+            return;
+        }
+        let channel = log.channel.to_string();
+        self.out.push(match self.form {
+            WireForm::Rtm => frame::text(crate::rtm::typing(&channel, user).as_bytes()),
+            form => wire::say(0, Say::Typed(Typed { channel, user: user.to_owned() }), form),
+        });
+    }
+
+    fn answered(&mut self, number: u64, result: &Result<Done, Refusal>) {
+        let Some(pending) = self.pending.remove(&number) else { return };
+        if self.form == WireForm::Rtm {
+            return self.answer_rtm(pending, result);
+        }
+        if pending.re != 0 {
+            let channel = pending.log.channel.to_string();
+            self.out.push(wire::answer(pending.re, &channel, result, self.form));
+        }
+    }
+
+    /// Lost inside: the same command goes again under the same key.
+    fn lost(&mut self, number: u64) {
+        let Some(pending) = self.pending.get_mut(&number) else { return };
+        if pending.command.attempt >= RESENDS_MAX {
+            return self.answered(number, &Err(Refusal::Unknown));
+        }
+        pending.command.attempt += 1;
+        metrics::counter!("waggle_commands_resent_total").increment(1);
+        let (log, command) = (pending.log.clone(), pending.command.clone());
+        self.submit(number, &log, command);
+    }
+
+    /// The shard's clock: three unanswered pings end the session; what is behind is announced.
+    fn tick(&mut self) {
+        if self.leave_at.is_some_and(|at| self.context.host.monotonic() >= at) {
+            return self.end(CloseCode::GoingAway);
+        }
+        if self.pings >= PINGS_MISSED_MAX {
+            return self.end(CloseCode::Idle);
+        }
+        self.pings += 1;
+        self.out.push(frame::ping(b""));
+        let tails = self.cursors.beacon();
+        if self.form != WireForm::Rtm && !tails.is_empty() {
+            let cursor = |(channel, seq): (ChannelId, u64)| Cursor { channel: channel.to_string(), seq };
+            let beacon = Beacon { tails: tails.into_iter().map(cursor).collect() };
+            self.out.push(wire::say(0, Say::Beacon(beacon), self.form));
+        }
+    }
+
+    fn go_away(&mut self, reason: &str, delay: Duration) {
+        let delay_ms = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
+        self.leave_at = Some(self.context.host.monotonic() + delay);
+        match self.form {
+            WireForm::Rtm => self.out.push(frame::text(crate::rtm::goodbye().as_bytes())),
+            form => {
+                let address = self.context.config.public_url.clone();
+                let away = GoAway { reason: reason.to_owned(), delay_ms, address };
+                self.out.push(wire::say(0, Say::GoAway(away), form));
+            }
+        }
+        if delay.is_zero() {
+            self.ending.get_or_insert(Ending::Close(CloseCode::GoingAway));
+        }
+    }
+
+    pub(super) fn has_errands(&self) -> bool {
+        !(self.own.is_empty() && self.joins.is_empty() && self.leaves.is_empty() && self.wanted.is_empty())
+    }
+
+    /// What events of the own logs ask for and what takes a moment: following, leaving, RTM's own events.
+    pub(super) async fn errands(&mut self) {
+        for delivery in std::mem::take(&mut self.own) {
+            let texts = crate::rtm::own_events(&self.context, &self.login, &delivery).await;
+            self.out.extend(texts.iter().map(|text| frame::text(text.as_bytes())));
+        }
+        for channel in std::mem::take(&mut self.leaves) {
+            self.unfollow(&channel).await;
+        }
+        let joins = std::mem::take(&mut self.joins);
+        let joins: Vec<_> = joins
+            .into_iter()
+            .filter(|(channel, _)| !self.cursors.follows(channel))
+            .map(|(channel, cursor)| (channel, Some(cursor)))
+            .collect();
+        if !joins.is_empty()
+            && let Err(refusal) = self.follow(joins).await
+        {
+            tracing::warn!(%refusal, "joined conversation could not be followed, the client has to reconnect");
+            self.end(CloseCode::Restarting);
+        }
+        self.follow_wanted().await;
+    }
+
+    pub(super) async fn unfollow(&mut self, channel: &ChannelId) {
+        let log = LogId::new(self.login.workspace.clone(), channel.clone());
+        let _ = self.shard.send(ShardMessage::Unfollow(self.number, log)).await;
+    }
+}

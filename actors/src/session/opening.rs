@@ -1,0 +1,215 @@
+//! How a connection becomes a session: who it is, what it follows, from where.
+
+use super::{Ending, FrameSocket, Incoming, Session, ToSession, listener, wire};
+use crate::auth;
+use crate::channel::load::all;
+use crate::context::Context;
+use crate::gateway::Seat;
+use crate::limits::TokenBucket;
+use crate::shard::{ShardMessage, Tails};
+use crate::store::{LogId, READ_ROWS_MAX};
+use crate::tickets::Login;
+use proto::close::CloseCode;
+use proto::frame::{self, WireForm};
+use proto::id::{ChannelId, ConversationId};
+use proto::refusal::Refusal;
+use proto::v1::client_frame::Frame;
+use proto::v1::server_frame::Frame as Say;
+use proto::v1::{Cursor, Hello, JoinedRow, Limits, Welcome};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Waits for `hello`, logs in, follows, welcomes.
+pub(super) async fn open<S: FrameSocket>(
+    seat: &Seat,
+    socket: &mut S,
+    form: WireForm,
+    login: Option<Login>,
+    sender: &mpsc::Sender<ToSession>,
+) -> Result<Session, CloseCode> {
+    let context = seat.context.clone();
+    let (re, hello) = match form {
+        WireForm::Rtm => (0, Hello::default()),
+        _ => await_hello(&context, socket, form).await?,
+    };
+    let login = match login {
+        Some(login) => login,
+        None => match auth::login_by_token(&context, &hello.token).await {
+            Ok(login) => login,
+            Err(refusal) => {
+                let _ = socket.send(&[wire::refuse(re, &refusal, form)]).await;
+                return Err(CloseCode::NotAuthenticated);
+            }
+        },
+    };
+    let lagging = Arc::new(AtomicBool::new(false));
+    let (tell, told) = oneshot::channel();
+    let begun = ShardMessage::Open(listener(sender, &lagging), tell);
+    seat.shard.send(begun).await.map_err(|_| CloseCode::Restarting)?;
+    let number = told.await.map_err(|_| CloseCode::Restarting)?;
+    let now = context.host.monotonic();
+    let rate = TokenBucket::new(context.config.rate_per_s, context.config.rate_burst, now);
+    let mut session = Session {
+        rate,
+        context,
+        shard: seat.shard.clone(),
+        number,
+        form,
+        login,
+        cursors: Default::default(),
+        pending: BTreeMap::new(),
+        asked: 0,
+        mailbox: sender.downgrade(),
+        lagging,
+        out: Vec::new(),
+        own: Vec::new(),
+        joins: Vec::new(),
+        leaves: Vec::new(),
+        wanted: Vec::new(),
+        echoes: VecDeque::new(),
+        pings: 0,
+        leave_at: None,
+        ending: None,
+    };
+    if let Err(refusal) = session.follow_all(&hello).await {
+        let _ = session.shard.send(ShardMessage::Close(session.number, session.logs())).await;
+        let _ = socket.send(&[wire::refuse(re, &refusal, form)]).await;
+        return Err(CloseCode::Restarting);
+    }
+    session.welcome(re, seat);
+    Ok(session)
+}
+
+async fn await_hello<S: FrameSocket>(
+    context: &Context,
+    socket: &mut S,
+    form: WireForm,
+) -> Result<(u64, Hello), CloseCode> {
+    let limit = Duration::from_millis(context.config.hello_timeout_ms);
+    let first = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Incoming::Pong)) => {}
+                other => return other,
+            }
+        }
+    };
+    let bytes = match context.host.timeout(limit, first).await {
+        Err(_) => return Err(CloseCode::HelloTimeout),
+        Ok(Some(Ok(Incoming::Text(bytes) | Incoming::Binary(bytes)))) => bytes,
+        Ok(Some(Err(error))) => return Err(super::code_of(&error)),
+        Ok(_) => return Err(CloseCode::ProtocolError),
+    };
+    match frame::decode_client(&bytes, form) {
+        Ok(client) => match client.frame {
+            Some(Frame::Hello(hello)) => Ok((client.id, hello)),
+            _ => Err(CloseCode::ProtocolError),
+        },
+        Err(_) => Err(CloseCode::BadFrame),
+    }
+}
+
+impl Session {
+    /// Follows the workspace, the user and the conversations they are in: the user's own log first, so that a join
+    /// that happens meanwhile is seen there.
+    async fn follow_all(&mut self, hello: &Hello) -> Result<(), Refusal> {
+        let cursors: BTreeMap<ChannelId, u64> = hello
+            .cursors
+            .iter()
+            .filter_map(|cursor| Some((ChannelId::parse(&cursor.channel).ok()?, cursor.seq)))
+            .collect();
+        let own =
+            [ChannelId::User(self.login.user.clone()), ChannelId::Workspace(self.login.workspace.clone())];
+        let from: Vec<_> = own.iter().map(|own| (own.clone(), cursors.get(own).copied())).collect();
+        self.follow(from).await?;
+        let mut joined = self.joined().await?;
+        if hello.manual {
+            joined.retain(|(channel, _)| cursors.contains_key(&ChannelId::from(channel.clone())));
+        }
+        let from = joined
+            .into_iter()
+            .filter_map(|(channel, row)| {
+                let cursor = cursors.get(&ChannelId::from(channel.clone())).copied();
+                from_where(&row, cursor).map(|from| (ChannelId::from(channel), from))
+            })
+            .collect();
+        self.follow(from).await
+    }
+
+    /// Conversations that the user is, or was, in.
+    pub(super) async fn joined(&self) -> Result<Vec<(ConversationId, JoinedRow)>, Refusal> {
+        let (store, login) = (&self.context.store, &self.login);
+        all(|after| store.joined(&login.workspace, &login.user, after, READ_ROWS_MAX))
+            .await
+            .map_err(|error| Refusal::Unavailable(error.to_string()))
+    }
+
+    /// Follows logs that the user may follow, each from a cursor or from its tail.
+    pub(super) async fn follow(&mut self, from: Vec<(ChannelId, Option<u64>)>) -> Result<(), Refusal> {
+        if self.cursors.len() + from.len() > self.context.config.follows_max {
+            metrics::counter!("waggle_follows_refused_total").increment(1);
+            return Err(Refusal::Busy { retry_after_ms: 1000 });
+        }
+        let logs = from
+            .iter()
+            .map(|(channel, _)| LogId::new(self.login.workspace.clone(), channel.clone()))
+            .collect();
+        let (answer, told) = oneshot::channel();
+        let gone = || Refusal::Unavailable("the node stops".into());
+        self.shard.send(ShardMessage::Follow(self.number, logs, answer)).await.map_err(|_| gone())?;
+        let tails: Tails = told.await.map_err(|_| gone())?;
+        let tails: BTreeMap<ChannelId, Option<u64>> =
+            tails.into_iter().map(|(log, tail)| (log.channel, tail)).collect();
+        for (channel, cursor) in from {
+            let Some(Some(tail)) = tails.get(&channel).copied() else {
+                return Err(Refusal::Unavailable(format!("{channel} cannot be read now")));
+            };
+            self.cursors.follow(&channel, cursor.unwrap_or(tail), tail);
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, re: u64, seat: &Seat) {
+        if self.form == WireForm::Rtm {
+            return self.out.push(frame::text(crate::rtm::hello().as_bytes()));
+        }
+        let config = &self.context.config;
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let welcome = Welcome {
+            workspace: self.login.workspace.to_string(),
+            user: self.login.user.to_string(),
+            node: seat.node.to_string(),
+            boot: seat.boot,
+            limits: Some(Limits {
+                frame_bytes_max: number(frame::FRAME_BYTES_MAX),
+                posts_in_flight_max: number(config.posts_in_flight_max),
+                text_chars_max: number(config.text_chars_max),
+                ping_interval_ms: u32::try_from(config.ping_interval_ms).unwrap_or(u32::MAX),
+                follows_max: number(config.follows_max),
+            }),
+            following: self
+                .cursors
+                .positions()
+                .map(|(channel, seq)| Cursor { channel: channel.to_string(), seq })
+                .collect(),
+        };
+        self.out.push(wire::say(re, Say::Welcome(welcome), self.form));
+    }
+
+    /// The session is over for this reason after what is ready has been written.
+    pub(super) fn end(&mut self, code: CloseCode) {
+        self.ending.get_or_insert(Ending::Close(code));
+    }
+}
+
+/// Where a member's connection starts: at its cursor, but not before the member joined; a conversation that was left
+/// only until then.
+pub(super) fn from_where(row: &JoinedRow, cursor: Option<u64>) -> Option<Option<u64>> {
+    if row.left {
+        return cursor.filter(|cursor| *cursor < row.seq).map(Some);
+    }
+    Some(cursor.map(|cursor| cursor.max(row.seq.saturating_sub(1))))
+}

@@ -1,0 +1,266 @@
+//! A shard: the sessions of one single-threaded runtime, and which of them listen to which log.
+//!
+//! Owns: the local index log -> sessions.
+//! Promises: every listening session gets the same shared event; a slow one never delays another.
+//! May lose: what a full session queue cannot take; the session is marked lagging and resumes from its cursors.
+//! Never does: wait for a session.
+
+use crate::delivery::Delivery;
+use crate::relay::RelayMessage;
+use crate::session::ToSession;
+use crate::store::LogId;
+use cluster::host::Host;
+use proto::id::UserId;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Messages waiting in a shard.
+pub const SHARD_MAILBOX_MAX: usize = 8192;
+/// Sessions are reminded of the time in this many groups, one group a turn, so that their pings spread.
+const TICK_GROUPS: u32 = 10;
+
+/// Tails of followed logs; `None` for one that cannot be followed now.
+pub type Tails = Vec<(LogId, Option<u64>)>;
+
+/// What a shard is told.
+pub enum ShardMessage {
+    /// Events of one log, in order.
+    Events(Arc<[Arc<Delivery>]>),
+    /// Somebody types.
+    Typing(LogId, UserId),
+    /// A session begins; answers its number here.
+    Open(Listener, oneshot::Sender<u32>),
+    /// A session is over; the logs that it followed.
+    Close(u32, Vec<LogId>),
+    /// A session follows these logs; answers where each stands.
+    Follow(u32, Vec<LogId>, oneshot::Sender<Tails>),
+    /// A session stops following a log.
+    Unfollow(u32, LogId),
+    /// The relay answered for a log that nobody here followed before.
+    Ready(LogId, Option<u64>),
+    /// The node stops: every session is told, each with its turn.
+    GoAway(GoAway),
+}
+
+/// Why and when to leave.
+#[derive(Debug, Clone)]
+pub struct GoAway {
+    /// Why, in a word.
+    pub reason: &'static str,
+    /// Turns are spread over this long.
+    pub window: Duration,
+}
+
+/// The way to a session.
+#[derive(Clone)]
+pub struct Listener {
+    /// Its bounded mailbox.
+    pub mailbox: mpsc::Sender<ToSession>,
+    /// Raised when something did not fit.
+    pub lagging: Arc<AtomicBool>,
+}
+
+impl Listener {
+    fn give(&self, message: ToSession) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.mailbox.try_send(message)
+            && !self.lagging.swap(true, Ordering::AcqRel)
+        {
+            metrics::counter!("waggle_sessions_lagging_total").increment(1);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Entry {
+    listeners: Vec<u32>,
+    tail: u64,
+    ready: bool,
+    waiting: Vec<oneshot::Sender<Option<u64>>>,
+}
+
+/// The shard's state.
+pub struct Shard {
+    number: usize,
+    host: Host,
+    relay: mpsc::Sender<RelayMessage>,
+    myself: mpsc::WeakSender<ShardMessage>,
+    sessions: BTreeMap<u32, Listener>,
+    next: u32,
+    logs: HashMap<LogId, Entry>,
+    tick: u32,
+}
+
+impl Shard {
+    /// Shard `number`, between a relay and the sessions to come.
+    pub fn new(
+        number: usize,
+        host: Host,
+        relay: mpsc::Sender<RelayMessage>,
+        myself: &mpsc::Sender<ShardMessage>,
+    ) -> Self {
+        Self {
+            number,
+            host,
+            relay,
+            myself: myself.downgrade(),
+            sessions: BTreeMap::new(),
+            next: 0,
+            logs: HashMap::new(),
+            tick: 0,
+        }
+    }
+
+    /// Runs until all senders are gone; ticks its sessions every `ping_interval`.
+    pub async fn run(mut self, mut mailbox: mpsc::Receiver<ShardMessage>, ping_interval: Duration) {
+        let mut turn = self.host.sleep(ping_interval / TICK_GROUPS);
+        loop {
+            tokio::select! {
+                biased;
+                message = mailbox.recv() => match message {
+                    Some(message) => self.handle(message),
+                    None => return,
+                },
+                () = &mut turn => {
+                    turn = self.host.sleep(ping_interval / TICK_GROUPS);
+                    self.tick_group();
+                }
+            }
+        }
+    }
+
+    fn tick_group(&mut self) {
+        self.tick = (self.tick + 1) % TICK_GROUPS;
+        for (number, session) in &self.sessions {
+            if number % TICK_GROUPS == self.tick {
+                session.give(ToSession::Tick);
+            }
+        }
+    }
+
+    fn handle(&mut self, message: ShardMessage) {
+        match message {
+            ShardMessage::Events(events) => self.events(&events),
+            ShardMessage::Typing(log, user) => self.typing(&log, &user),
+            ShardMessage::Open(listener, answer) => {
+                self.next = self.next.wrapping_add(1);
+                self.sessions.insert(self.next, listener);
+                let _ = answer.send(self.next);
+            }
+            ShardMessage::Close(session, logs) => self.close(session, &logs),
+            ShardMessage::Follow(session, logs, answer) => self.follow(session, logs, answer),
+            ShardMessage::Unfollow(session, log) => self.unfollow(session, &log),
+            ShardMessage::Ready(log, tail) => self.ready(&log, tail),
+            ShardMessage::GoAway(leave) => self.go_away(&leave),
+        }
+    }
+
+    fn events(&mut self, events: &[Arc<Delivery>]) {
+        let Some(last) = events.last() else { return };
+        let Some(entry) = self.logs.get_mut(&last.log) else { return };
+        entry.tail = entry.tail.max(last.event.seq);
+        for number in &entry.listeners {
+            if let Some(session) = self.sessions.get(number) {
+                events.iter().for_each(|event| session.give(ToSession::Event(event.clone())));
+            }
+        }
+    }
+
+    fn typing(&self, log: &LogId, user: &UserId) {
+        let Some(entry) = self.logs.get(log) else { return };
+        let typed: Arc<(LogId, UserId)> = Arc::new((log.clone(), user.clone()));
+        for session in entry.listeners.iter().filter_map(|number| self.sessions.get(number)) {
+            // Transient: it takes no place that an event could need.
+            if session.mailbox.capacity() > session.mailbox.max_capacity() / 2 {
+                session.give(ToSession::Typing(typed.clone()));
+            }
+        }
+    }
+
+    fn follow(&mut self, session: u32, logs: Vec<LogId>, answer: oneshot::Sender<Tails>) {
+        let mut tails = Tails::with_capacity(logs.len());
+        let mut pending = Vec::new();
+        for log in logs {
+            let entry = self.logs.entry(log.clone()).or_default();
+            let first = entry.listeners.is_empty() && entry.waiting.is_empty() && !entry.ready;
+            if !entry.listeners.contains(&session) {
+                entry.listeners.push(session);
+            }
+            if entry.ready {
+                tails.push((log, Some(entry.tail)));
+                continue;
+            }
+            let (tell, told) = oneshot::channel();
+            entry.waiting.push(tell);
+            if first {
+                self.ask_relay(log.clone());
+            }
+            pending.push((log, told));
+        }
+        if pending.is_empty() {
+            let _ = answer.send(tails);
+            return;
+        }
+        self.host.spawn_on(self.number, "session follows", async move {
+            for (log, told) in pending {
+                tails.push((log, told.await.ok().flatten()));
+            }
+            let _ = answer.send(tails);
+        });
+    }
+
+    fn ask_relay(&self, log: LogId) {
+        let (relay, myself, shard) = (self.relay.clone(), self.myself.clone(), self.number);
+        self.host.spawn_on(shard, "shard follows", async move {
+            let (answer, told) = oneshot::channel();
+            let _ = relay.send(RelayMessage::Follow(log.clone(), shard, answer)).await;
+            let tail = told.await.ok().flatten();
+            if let Some(myself) = myself.upgrade() {
+                let _ = myself.send(ShardMessage::Ready(log, tail)).await;
+            }
+        });
+    }
+
+    fn ready(&mut self, log: &LogId, tail: Option<u64>) {
+        let Some(entry) = self.logs.get_mut(log) else { return };
+        entry.ready = tail.is_some();
+        entry.tail = entry.tail.max(tail.unwrap_or(0));
+        let now = tail.map(|_| entry.tail);
+        entry.waiting.drain(..).for_each(|waiting| _ = waiting.send(now));
+        if tail.is_none() || entry.listeners.is_empty() {
+            self.forget(log);
+        }
+    }
+
+    fn unfollow(&mut self, session: u32, log: &LogId) {
+        if let Some(entry) = self.logs.get_mut(log) {
+            entry.listeners.retain(|listener| *listener != session);
+            if entry.listeners.is_empty() && entry.waiting.is_empty() {
+                self.forget(log);
+            }
+        }
+    }
+
+    fn forget(&mut self, log: &LogId) {
+        self.logs.remove(log);
+        let (relay, log, shard) = (self.relay.clone(), log.clone(), self.number);
+        self.host.spawn_on(shard, "shard unfollows", async move {
+            let _ = relay.send(RelayMessage::Unfollow(log, shard)).await;
+        });
+    }
+
+    fn close(&mut self, session: u32, logs: &[LogId]) {
+        self.sessions.remove(&session);
+        logs.iter().for_each(|log| self.unfollow(session, log));
+    }
+
+    fn go_away(&mut self, leave: &GoAway) {
+        let count = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX).max(1);
+        for (turn, session) in (0u32..).zip(self.sessions.values()) {
+            let delay = leave.window * turn / count;
+            session.give(ToSession::GoAway(leave.reason, delay));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! A slot: the supervisor of its channels.
+//!
+//! Owns: the table of its channels: who listens, the tail of those that are passive, the actors of those that are hot.
+//! Promises: a command reaches its channel's actor, which is started if there is none; a panic of one stays its own.
+//! May lose: commands inside an actor that panicked; who waits for them sends them again.
+//! Never does: read the store or wait for anybody.
+
+use crate::channel::audience::{Audience, GatewaySink};
+use crate::channel::flight::Pilot;
+use crate::channel::{Channel, ChannelArgs, ChannelMessage, Replay};
+use crate::command::{Command, ReplyTo};
+use crate::config::Config;
+use crate::gate::{Admitted, Gate, Permit};
+use crate::router::Router;
+use crate::store::{LogId, StoreError};
+use cluster::slots::Slot;
+use proto::id::UserId;
+use proto::refusal::Refusal;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
+use ractor_cluster::RactorMessage;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Panics of one channel after which it is only started again when somebody asks for it.
+const EAGER_RESTARTS_MAX: u32 = 3;
+
+/// What a slot is told, with the place that the message takes behind the slot's gate.
+#[derive(RactorMessage)]
+pub enum SlotMessage {
+    /// For a channel: do this and answer.
+    Do(LogId, Command, ReplyTo, Permit),
+    /// For a channel: events after a cursor.
+    Read(LogId, u64, usize, oneshot::Sender<Result<Replay, StoreError>>, Permit),
+    /// A gateway has its first listener of a channel; answers the tail.
+    Subscribe(LogId, GatewaySink, oneshot::Sender<Result<u64, StoreError>>, Permit),
+    /// A gateway's last listener of a channel left.
+    Unsubscribe(LogId, Arc<str>),
+    /// Somebody types in a channel.
+    Typing(LogId, UserId),
+    /// A channel's actor has nothing to do; its tail.
+    Passive(LogId, ActorId, u64),
+    /// Makes a channel's actor panic, as a defect would; for tests of supervision.
+    Panic(LogId),
+}
+
+/// What a slot is started with.
+pub struct SlotArgs {
+    /// Its number.
+    pub slot: Slot,
+    /// Epoch of this node's claim.
+    pub epoch: u64,
+    /// The way to the store.
+    pub pilot: Pilot,
+    /// The way to other channels.
+    pub router: Router,
+    /// Limits.
+    pub config: Arc<Config>,
+}
+
+struct Running {
+    actor: ActorRef<ChannelMessage>,
+    gate: Gate,
+}
+
+/// A channel of this slot. Passive: no actor, only who listens and the tail.
+#[derive(Default)]
+struct Entry {
+    audience: Arc<Audience>,
+    tail: Option<u64>,
+    hot: Option<Running>,
+    panics: u32,
+}
+
+/// State of the actor.
+pub struct SlotState {
+    args: SlotArgs,
+    myself: ActorRef<SlotMessage>,
+    channels: BTreeMap<LogId, Entry>,
+    running: BTreeMap<ActorId, LogId>,
+}
+
+/// The actor of one owned slot.
+pub struct SlotKeeper;
+
+impl Actor for SlotKeeper {
+    type Msg = SlotMessage;
+    type State = SlotState;
+    type Arguments = SlotArgs;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<SlotMessage>,
+        args: SlotArgs,
+    ) -> Result<SlotState, ActorProcessingErr> {
+        Ok(SlotState { args, myself, channels: BTreeMap::new(), running: BTreeMap::new() })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<SlotMessage>,
+        message: SlotMessage,
+        state: &mut SlotState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            SlotMessage::Do(log, command, reply, _place) => state.pass(log, command, reply),
+            SlotMessage::Read(log, after, limit, reply, _place) => state.read(log, after, limit, reply),
+            SlotMessage::Subscribe(log, sink, reply, _place) => state.subscribe(log, sink, reply),
+            SlotMessage::Unsubscribe(log, gateway) => state.unsubscribe(&log, &gateway),
+            SlotMessage::Typing(log, user) => state.typing(log, user),
+            SlotMessage::Passive(log, actor, tail) => state.passive(&log, &actor, tail),
+            SlotMessage::Panic(log) => state.cast(log, |_| ChannelMessage::Panic),
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<SlotMessage>,
+        event: SupervisionEvent,
+        state: &mut SlotState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(cell, ..) => state.ended(&cell.get_id(), None),
+            SupervisionEvent::ActorFailed(cell, error) => state.ended(&cell.get_id(), Some(error)),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl SlotState {
+    /// The channel's actor, started if there is none.
+    fn hot(&mut self, log: &LogId) -> Option<&Running> {
+        let entry = self.channels.entry(log.clone()).or_default();
+        if entry.hot.is_none() {
+            let args = ChannelArgs {
+                id: log.clone(),
+                slot: self.args.slot,
+                epoch: self.args.epoch,
+                audience: entry.audience.clone(),
+                keeper: self.myself.clone(),
+                pilot: self.args.pilot.clone(),
+                router: self.args.router.clone(),
+                config: self.args.config.clone(),
+            };
+            let supervisor = self.myself.get_cell();
+            match ActorRuntime::<Channel>::spawn_linked_instant(None, Channel, args, supervisor) {
+                Ok((actor, _starting)) => {
+                    metrics::counter!("waggle_channels_started_total").increment(1);
+                    self.running.insert(actor.get_id(), log.clone());
+                    entry.hot =
+                        Some(Running { actor, gate: Gate::new(self.args.config.channel_pending_max) });
+                }
+                Err(error) => tracing::error!(channel = ?log, %error, "channel actor could not be started"),
+            }
+        }
+        entry.hot.as_ref()
+    }
+
+    fn cast(&mut self, log: LogId, message: impl FnOnce(&Running) -> ChannelMessage) {
+        if let Some(running) = self.hot(&log) {
+            // An actor that just ended drops the message; who waits for its answer sends it again.
+            let _ = running.actor.cast(message(running));
+        }
+    }
+
+    fn pass(&mut self, log: LogId, command: Command, reply: ReplyTo) {
+        let Some(running) = self.hot(&log) else { return };
+        match running.gate.enter() {
+            Some(place) => {
+                let admitted = Admitted::new(reply, Some(place));
+                let _ = running.actor.cast(ChannelMessage::Do(command, admitted));
+            }
+            None => {
+                metrics::counter!("waggle_channel_busy_total").increment(1);
+                reply.answer(Err(Refusal::Busy { retry_after_ms: 200 }));
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        log: LogId,
+        after: u64,
+        limit: usize,
+        reply: oneshot::Sender<Result<Replay, StoreError>>,
+    ) {
+        let Some(running) = self.hot(&log) else { return };
+        match running.gate.enter() {
+            Some(place) => _ = running.actor.cast(ChannelMessage::Read(after, limit, reply, place)),
+            None => _ = reply.send(Err(StoreError::Busy)),
+        }
+    }
+
+    fn subscribe(&mut self, log: LogId, sink: GatewaySink, reply: oneshot::Sender<Result<u64, StoreError>>) {
+        let entry = self.channels.entry(log.clone()).or_default();
+        entry.audience.add(sink);
+        if let (Some(tail), None) = (entry.tail, &entry.hot) {
+            let _ = reply.send(Ok(tail));
+            return;
+        }
+        let Some(running) = self.hot(&log) else { return };
+        match running.gate.enter() {
+            Some(place) => _ = running.actor.cast(ChannelMessage::Tail(reply, place)),
+            None => _ = reply.send(Err(StoreError::Busy)),
+        }
+    }
+
+    fn unsubscribe(&mut self, log: &LogId, gateway: &str) {
+        if let Some(entry) = self.channels.get(log) {
+            entry.audience.remove(gateway);
+            if entry.hot.is_none() && entry.audience.is_empty() {
+                self.channels.remove(log);
+            }
+        }
+    }
+
+    fn typing(&mut self, log: LogId, user: UserId) {
+        // Transient, and no reason to wake a channel: whoever listens is known here.
+        if let Some(entry) = self.channels.get(&log) {
+            entry.audience.typing(&log, &user);
+        }
+    }
+
+    fn passive(&mut self, log: &LogId, actor: &ActorId, tail: u64) {
+        let Some(entry) = self.channels.get_mut(log) else { return };
+        let quiet =
+            entry.hot.as_ref().is_some_and(|hot| hot.actor.get_id() == *actor && hot.gate.inside() == 0);
+        if !quiet {
+            return;
+        }
+        if let Some(hot) = entry.hot.take() {
+            hot.actor.stop(Some("passive".into()));
+        }
+        entry.tail = Some(tail);
+        entry.panics = 0;
+        if entry.audience.is_empty() {
+            self.channels.remove(log);
+        }
+    }
+
+    fn ended(&mut self, actor: &ActorId, error: Option<ActorProcessingErr>) {
+        let Some(log) = self.running.remove(actor) else { return };
+        let Some(entry) = self.channels.get_mut(&log) else { return };
+        if entry.hot.as_ref().is_some_and(|hot| hot.actor.get_id() == *actor) {
+            (entry.hot, entry.tail) = (None, None);
+        }
+        let Some(error) = error else { return };
+        metrics::counter!("waggle_channel_panics_total").increment(1);
+        tracing::error!(channel = ?log, %error, "channel actor failed; it is started again from the store");
+        entry.panics += 1;
+        if entry.panics <= EAGER_RESTARTS_MAX && !entry.audience.is_empty() {
+            // What was durable but not delivered is found by the tail that the new actor announces.
+            self.hot(&log);
+        }
+    }
+}
