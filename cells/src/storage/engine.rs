@@ -1,0 +1,231 @@
+//! The life of the database: open, reopen after a fault of the disk, read snapshots, one write transaction at a time.
+//!
+//! Owns the [`redb::Database`]. Promises: what [`Engine::transact`] answers `Ok` is durable; what it answers
+//! `NotApplied` has left no trace; everything else is called `Unknown`. Never writes to a file it could not read.
+
+use super::StorageConfig;
+use super::disk::Disk;
+use super::format;
+use super::tables::Tables;
+use actors::store::StoreError;
+use cluster::host::Host;
+use redb::{Database, ReadTransaction, ReadableDatabase};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+/// After a failed attempt to reopen the database, everything is refused for this long.
+const REOPEN_INTERVAL: Duration = Duration::from_millis(100);
+/// A read that meets a fault of the disk is tried again once, on a database that was opened again.
+const READ_ATTEMPTS: usize = 2;
+
+/// What can go wrong on the way to an answer.
+#[derive(Debug)]
+pub enum Trouble {
+    /// A row does not check out.
+    Damaged(String),
+    /// The database or the disk refused.
+    Redb(redb::Error),
+    /// The database panicked on bytes that it did not expect.
+    Panicked(String),
+}
+
+macro_rules! from_redb {
+    ($($error:ident),+) => {
+        $(impl From<redb::$error> for Trouble {
+            fn from(error: redb::$error) -> Self {
+                Self::Redb(error.into())
+            }
+        })+
+    };
+}
+from_redb!(StorageError, TableError, TransactionError, CommitError);
+
+impl Trouble {
+    /// The error for a caller whose call changed nothing.
+    pub fn refusal(self) -> StoreError {
+        match self {
+            Self::Damaged(text) => StoreError::Damaged(text),
+            Self::Redb(redb::Error::Corrupted(text)) => StoreError::Damaged(text),
+            Self::Redb(error) => StoreError::Unavailable(error.to_string()),
+            Self::Panicked(text) => StoreError::Damaged(format!("the database gave up: {text}")),
+        }
+    }
+}
+
+/// What became of a write that was not done.
+#[derive(Debug)]
+pub enum NotDone {
+    /// Nothing was written.
+    NotApplied(StoreError),
+    /// It may or may not have been written.
+    Unknown(String),
+}
+
+/// The database on its disk.
+pub struct Engine {
+    host: Host,
+    disk: Disk,
+    config: StorageConfig,
+    state: RwLock<State>,
+}
+
+struct State {
+    database: Option<Database>,
+    /// Counts the databases that were opened, so that a fault of an older one is not held against the present one.
+    opened: u64,
+    /// When opening failed last, and why.
+    failed: Option<(Duration, String)>,
+    closed: bool,
+}
+
+impl Engine {
+    /// Opens, or creates, the database on this disk.
+    pub fn open(host: Host, disk: Disk, config: StorageConfig) -> Result<Self, super::OpenError> {
+        let database = format::open(&disk, config.cache_bytes)?;
+        let state = State { database: Some(database), opened: 1, failed: None, closed: false };
+        Ok(Self { host, disk, config, state: RwLock::new(state) })
+    }
+
+    /// Runs `work` on a snapshot.
+    pub fn read<T>(&self, work: impl Fn(&ReadTransaction) -> Result<T, Trouble>) -> Result<T, StoreError> {
+        let mut refusal = StoreError::Busy;
+        for _ in 0..READ_ATTEMPTS {
+            let state = self.usable()?;
+            let Some(database) = &state.database else { continue };
+            let trouble = match caught(|| work(&database.begin_read()?)) {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Damaged(text)) => return Err(StoreError::Damaged(text)),
+                Err(trouble) => trouble,
+            };
+            let opened = state.opened;
+            drop(state);
+            self.discard(opened);
+            refusal = trouble.refusal();
+        }
+        Err(refusal)
+    }
+
+    /// Runs `work` in a write transaction; it says whether it wrote anything. `landed` finds out on a snapshot
+    /// whether a transaction whose commit failed was applied after all (`None`: there is no telling).
+    pub fn transact<T>(
+        &self,
+        work: impl FnOnce(&mut Tables) -> Result<(T, bool), Trouble>,
+        landed: impl Fn(&ReadTransaction, &T) -> Result<Option<bool>, Trouble>,
+    ) -> Result<T, NotDone> {
+        let state = self.usable().map_err(NotDone::NotApplied)?;
+        let Some(database) = &state.database else { return Err(NotDone::NotApplied(StoreError::Busy)) };
+        let mut outcome = None;
+        let result = caught(|| {
+            let mut transaction = database.begin_write()?; // durability: immediate, redb's default
+            transaction.set_quick_repair(true);
+            let (answer, wrote) = work(&mut Tables::open(&transaction)?)?;
+            if wrote {
+                outcome = Some(answer);
+                transaction.commit()?;
+                Ok(None)
+            } else {
+                transaction.abort()?;
+                Ok(Some(answer))
+            }
+        });
+        let trouble = match result {
+            Ok(answer) => return Ok(answer.or(outcome).expect("one of both was just set")),
+            Err(trouble @ Trouble::Damaged(_)) => return Err(NotDone::NotApplied(trouble.refusal())),
+            Err(trouble) => trouble,
+        };
+        let opened = state.opened;
+        drop(state);
+        self.discard(opened);
+        let refusal = self.explain(trouble);
+        let Some(outcome) = outcome else { return Err(NotDone::NotApplied(refusal)) };
+        match self.read(|snapshot| landed(snapshot, &outcome)) {
+            Ok(Some(true)) => Ok(outcome),
+            Ok(Some(false)) => Err(NotDone::NotApplied(refusal)),
+            Ok(None) | Err(_) => Err(NotDone::Unknown(refusal.to_string())),
+        }
+    }
+
+    /// Closes the database; every later call is refused.
+    pub fn close(&self) {
+        let mut state = self.write_state();
+        state.closed = true;
+        discard(state.database.take());
+    }
+
+    /// The present database, opened again if a fault took it.
+    fn usable(&self) -> Result<RwLockReadGuard<'_, State>, StoreError> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.database.is_some() {
+            return Ok(state);
+        }
+        drop(state);
+        self.reopen(&mut self.write_state())?;
+        Ok(self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn reopen(&self, state: &mut State) -> Result<(), StoreError> {
+        if state.closed {
+            return Err(StoreError::Unavailable("it has been closed".into()));
+        }
+        if state.database.is_some() {
+            return Ok(());
+        }
+        let now = self.host.monotonic();
+        if let Some((at, why)) = &state.failed
+            && now < *at + REOPEN_INTERVAL
+        {
+            return Err(StoreError::Unavailable(why.clone()));
+        }
+        match format::open(&self.disk, self.config.cache_bytes) {
+            Ok(database) => {
+                (state.database, state.failed) = (Some(database), None);
+                state.opened += 1;
+                metrics::counter!("waggle_store_reopened_total").increment(1);
+                Ok(())
+            }
+            Err(error) => {
+                state.failed = Some((now, error.to_string()));
+                Err(StoreError::Unavailable(error.to_string()))
+            }
+        }
+    }
+
+    /// Gives up the database that had a fault, unless somebody has already.
+    fn discard(&self, opened: u64) {
+        let mut state = self.write_state();
+        if state.opened == opened {
+            discard(state.database.take());
+        }
+    }
+
+    /// What the disk said, where redb only knows that it failed.
+    fn explain(&self, trouble: Trouble) -> StoreError {
+        match self.disk.take_fault() {
+            Some(fault) if fault.full => StoreError::Full(fault.text),
+            Some(fault) => StoreError::Unavailable(fault.text),
+            None => trouble.refusal(),
+        }
+    }
+
+    fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn discard(database: Option<Database>) {
+    // After a panic its locks may be poisoned, and dropping it panics again: the next open recovers the file.
+    let _ = caught(|| {
+        drop(database);
+        Ok(())
+    });
+}
+
+/// Turns a panic into trouble: redb promises no more for a damaged file.
+pub fn caught<T>(work: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Trouble::Panicked(text.unwrap_or_default()))
+    })
+}

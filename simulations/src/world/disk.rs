@@ -1,0 +1,378 @@
+//! A disk that forgets: what was written and not synced survives a power cut whole, torn, reordered or not at all.
+//!
+//! A [`SimDisk`] is a storage backend for redb. It keeps the bytes that a running program sees, those that are
+//! durable, and the changes in between, from which [`SimDisk::cut`] makes what a machine finds when its power was
+//! cut. A recording disk keeps every change since its start, so that one run can be cut at every point of its past
+//! ([`History::cut`]). It can also be full, and broken.
+
+use cluster::host::Entropy;
+use redb::StorageBackend;
+use std::collections::BTreeSet;
+use std::io::{Error, ErrorKind, Result};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a drive writes as one: a torn write loses some of its sectors, never a part of one.
+pub const SECTOR_BYTES: usize = 512;
+/// Unit in which room is taken.
+pub const BLOCK_BYTES: u64 = 4096;
+
+/// What becomes of unsynced writes in a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tear {
+    /// None survives.
+    Dropped,
+    /// All survive.
+    Kept,
+    /// Each sector of each survives or not.
+    Torn,
+    /// A random part of them survives whole, in any order.
+    Reordered,
+}
+
+/// All four.
+pub const TEARS: [Tear; 4] = [Tear::Dropped, Tear::Kept, Tear::Torn, Tear::Reordered];
+
+/// One change of the disk.
+#[derive(Debug, Clone)]
+enum Change {
+    Write { offset: u64, data: Arc<[u8]> },
+    Resize(u64),
+    Sync,
+}
+
+/// A disk. Clones are the same disk.
+#[derive(Debug, Clone, Default)]
+pub struct SimDisk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    bytes: Vec<u8>,
+    /// What is durable; when recording, what was at the start.
+    durable: Vec<u8>,
+    changes: Vec<Change>,
+    recording: bool,
+    syncs: u64,
+    taken: BTreeSet<u64>,
+    /// Blocks that may still be taken; `None`: as many as one likes.
+    room: Option<u64>,
+    /// Writes, resizes and syncs until the disk breaks; `None`: it does not.
+    breaks_in: Option<u64>,
+}
+
+impl SimDisk {
+    /// An empty disk.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty disk that keeps its whole past.
+    pub fn recording() -> Self {
+        Self(Arc::new(Mutex::new(State { recording: true, ..State::default() })))
+    }
+
+    /// A disk that holds these bytes, durable.
+    pub fn holding(bytes: Vec<u8>) -> Self {
+        let durable = bytes.clone();
+        let taken = (0..(bytes.len() as u64).div_ceil(BLOCK_BYTES)).collect();
+        Self(Arc::new(Mutex::new(State { bytes, durable, taken, ..State::default() })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes as a running program reads them.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.state().bytes.clone()
+    }
+
+    /// Changes one byte behind the program's back.
+    pub fn flip(&self, offset: usize) {
+        self.state().bytes[offset] ^= 0xff;
+    }
+
+    /// How many changes there were, of a recording disk: the power can be cut after each.
+    pub fn position(&self) -> usize {
+        self.state().changes.len()
+    }
+
+    /// Syncs so far.
+    pub fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
+    /// Leaves room for this many more blocks of 4 KiB; `None`: for any number.
+    pub fn set_room(&self, blocks: Option<u64>) {
+        self.state().room = blocks;
+    }
+
+    /// Lets this many more writes, resizes and syncs succeed and every later one fail; `None` repairs the disk.
+    pub fn break_in(&self, changes: Option<u64>) {
+        self.state().breaks_in = changes;
+    }
+
+    /// Everything that happened so far; on a disk that does not record, since the last sync.
+    pub fn history(&self) -> History {
+        let state = self.state();
+        History { durable: state.durable.clone(), changes: state.changes.clone(), synced: 0 }
+    }
+
+    /// What the machine finds when its power is cut now, and a disk that holds it.
+    pub fn cut(&self, tear: Tear, entropy: &Entropy) -> Self {
+        Self::holding(self.history().cut(self.position(), tear, entropy))
+    }
+}
+
+impl State {
+    fn change(&mut self, change: Change) -> Result<()> {
+        match &mut self.breaks_in {
+            Some(0) => return Err(Error::other("the disk is broken")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        self.changes.push(change);
+        Ok(())
+    }
+
+    fn take(&mut self, offset: u64, len: usize) -> Result<()> {
+        let blocks = offset / BLOCK_BYTES..(offset + len as u64).div_ceil(BLOCK_BYTES);
+        let new: Vec<u64> = blocks.filter(|block| !self.taken.contains(block)).collect();
+        if let Some(room) = &mut self.room {
+            let left = room.checked_sub(new.len() as u64);
+            *room = left.ok_or_else(|| Error::from(ErrorKind::StorageFull))?;
+        }
+        self.taken.extend(new);
+        Ok(())
+    }
+}
+
+impl StorageBackend for SimDisk {
+    fn len(&self) -> Result<u64> {
+        Ok(self.state().bytes.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let state = self.state();
+        let from = usize::try_from(offset).map_err(Error::other)?;
+        let bytes = state.bytes.get(from..from + out.len());
+        out.copy_from_slice(bytes.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        let mut state = self.state();
+        state.change(Change::Resize(len))?;
+        state.taken.split_off(&len.div_ceil(BLOCK_BYTES));
+        resize(&mut state.bytes, len);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        let mut state = self.state();
+        state.change(Change::Sync)?;
+        state.syncs += 1;
+        if !state.recording {
+            let State { durable, changes, .. } = &mut *state;
+            changes.drain(..).for_each(|change| apply(durable, &change));
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
+        let mut state = self.state();
+        state.take(offset, data.len())?;
+        state.change(Change::Write { offset, data: data.into() })?;
+        let end = offset + data.len() as u64;
+        if end > state.bytes.len() as u64 {
+            resize(&mut state.bytes, end);
+        }
+        write(&mut state.bytes, offset, data);
+        Ok(())
+    }
+}
+
+/// A disk's past. Cuts must be asked for in rising order: each sync that lies before a cut is folded in for good.
+#[derive(Debug, Clone)]
+pub struct History {
+    durable: Vec<u8>,
+    changes: Vec<Change>,
+    /// Changes that are in `durable`.
+    synced: usize,
+}
+
+impl History {
+    /// How many changes there are.
+    pub fn changes(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Positions just after each sync.
+    pub fn syncs(&self) -> Vec<usize> {
+        let all = self.changes.iter().zip(1..);
+        all.filter(|(change, _)| matches!(change, Change::Sync)).map(|(_, at)| at).collect()
+    }
+
+    /// The bytes that survive when the power is cut after the first `at` changes.
+    pub fn cut(&mut self, at: usize, tear: Tear, entropy: &Entropy) -> Vec<u8> {
+        let at = at.min(self.changes.len());
+        let last_sync = self.changes[..at].iter().rposition(|change| matches!(change, Change::Sync));
+        if let Some(last) = last_sync {
+            assert!(last + 1 >= self.synced, "cuts are asked for in rising order");
+            for change in &self.changes[self.synced..=last] {
+                apply(&mut self.durable, change);
+            }
+            self.synced = last + 1;
+        }
+        let mut bytes = self.durable.clone();
+        let unsynced = &self.changes[self.synced..at];
+        match tear {
+            Tear::Dropped => {}
+            Tear::Kept => unsynced.iter().for_each(|change| apply(&mut bytes, change)),
+            Tear::Torn => {
+                survive_len(&mut bytes, unsynced, entropy);
+                unsynced.iter().for_each(|change| apply_torn(&mut bytes, change, entropy));
+            }
+            Tear::Reordered => {
+                survive_len(&mut bytes, unsynced, entropy);
+                let mut left: Vec<&Change> = unsynced.iter().filter(|_| entropy.chance(1, 2)).collect();
+                while !left.is_empty() {
+                    let next = left.swap_remove(entropy.below(left.len() as u64) as usize);
+                    if let Change::Write { offset, data } = next {
+                        write(&mut bytes, *offset, data);
+                    }
+                }
+            }
+        }
+        bytes
+    }
+}
+
+/// One of the lengths that the file had since the last sync.
+fn survive_len(bytes: &mut Vec<u8>, unsynced: &[Change], entropy: &Entropy) {
+    let mut len = bytes.len() as u64;
+    let mut lengths = vec![len];
+    for change in unsynced {
+        len = match change {
+            Change::Write { offset, data } => len.max(offset + data.len() as u64),
+            Change::Resize(len) => *len,
+            Change::Sync => len,
+        };
+        lengths.push(len);
+    }
+    lengths.dedup();
+    resize(bytes, lengths[entropy.below(lengths.len() as u64) as usize]);
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Write { offset, data } => {
+            let end = offset + data.len() as u64;
+            if end > bytes.len() as u64 {
+                resize(bytes, end);
+            }
+            write(bytes, *offset, data);
+        }
+        Change::Resize(len) => resize(bytes, *len),
+        Change::Sync => {}
+    }
+}
+
+fn apply_torn(bytes: &mut [u8], change: &Change, entropy: &Entropy) {
+    let Change::Write { offset, data } = change else { return };
+    for (sector, at) in data.chunks(SECTOR_BYTES).zip((*offset..).step_by(SECTOR_BYTES)) {
+        if entropy.chance(1, 2) {
+            write(bytes, at, sector);
+        }
+    }
+}
+
+fn resize(bytes: &mut Vec<u8>, len: u64) {
+    bytes.resize(usize::try_from(len).expect("a simulated disk fits in memory"), 0);
+}
+
+/// Writes what lies within the file.
+fn write(bytes: &mut [u8], offset: u64, data: &[u8]) {
+    let from = bytes.len().min(usize::try_from(offset).expect("a simulated disk fits in memory"));
+    let to = bytes.len().min(from + data.len());
+    bytes[from..to].copy_from_slice(&data[..to - from]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chance() -> Entropy {
+        Entropy::from_u64(7)
+    }
+
+    fn written() -> SimDisk {
+        write_to(SimDisk::new())
+    }
+
+    fn write_to(disk: SimDisk) -> SimDisk {
+        disk.set_len(4096).expect("room");
+        disk.write(0, &[1; 1024]).expect("room");
+        disk.sync_data().expect("whole");
+        disk.write(0, &[2; 1024]).expect("room");
+        disk.write(2048, &[3; 512]).expect("room");
+        disk
+    }
+
+    #[test]
+    fn what_was_synced_survives_every_cut() {
+        for tear in TEARS {
+            let bytes = written().cut(tear, &chance()).bytes();
+            assert_eq!(bytes.len(), 4096);
+            assert!(bytes[..1024].iter().all(|byte| [1, 2].contains(byte)), "{tear:?}");
+        }
+    }
+
+    #[test]
+    fn unsynced_writes_are_dropped_or_kept_whole() {
+        let dropped = written().cut(Tear::Dropped, &chance()).bytes();
+        assert_eq!((dropped[0], dropped[2048]), (1, 0));
+        let kept = written().cut(Tear::Kept, &chance()).bytes();
+        assert_eq!((kept[0], kept[1023], kept[2048]), (2, 2, 3));
+    }
+
+    #[test]
+    fn a_torn_write_loses_some_sectors_and_never_a_part_of_one() {
+        let (disk, entropy) = (written(), chance());
+        let cuts: Vec<Vec<u8>> = (0..64).map(|_| disk.cut(Tear::Torn, &entropy).bytes()).collect();
+        for bytes in &cuts {
+            assert!(bytes[..1024].chunks(SECTOR_BYTES).all(|sector| sector.iter().all(|b| *b == sector[0])));
+        }
+        assert!(cuts.iter().any(|bytes| bytes[0] != bytes[512]), "no cut of 64 tore the write");
+    }
+
+    #[test]
+    fn a_power_cut_can_be_placed_after_every_change_of_a_history() {
+        let mut history = write_to(SimDisk::recording()).history();
+        assert_eq!(history.changes(), 5);
+        assert_eq!(history.syncs(), [3]);
+        let lens: Vec<usize> = (0..=5).map(|at| history.cut(at, Tear::Dropped, &chance()).len()).collect();
+        assert_eq!(lens, [0, 0, 0, 4096, 4096, 4096]);
+    }
+
+    #[test]
+    fn a_full_disk_takes_writes_over_old_blocks_and_refuses_new_ones() {
+        let disk = written();
+        disk.set_room(Some(0));
+        disk.write(0, &[4; 512]).expect("an old block");
+        let refused = disk.write(8192, &[4; 512]).expect_err("no room");
+        assert_eq!(refused.kind(), ErrorKind::StorageFull);
+        disk.set_room(Some(1));
+        disk.write(8192, &[4; 512]).expect("room for one block");
+    }
+
+    #[test]
+    fn a_broken_disk_fails_every_change_and_still_reads() {
+        let disk = written();
+        disk.break_in(Some(1));
+        disk.write(0, &[5; 512]).expect("one more");
+        assert!(disk.write(0, &[6; 512]).is_err() && disk.sync_data().is_err() && disk.set_len(0).is_err());
+        let mut byte = [0];
+        disk.read(0, &mut byte).expect("reads go on");
+        assert_eq!(byte, [5]);
+    }
+}
