@@ -22,6 +22,7 @@ use crate::auth::{self, Identity};
 use crate::command::{Command, Done, Verb};
 use crate::context::Context;
 use crate::store::LogId;
+use access::Seen;
 use failure::Failure;
 use method::{Method, Run};
 use proto::id::{ConversationId, UserId, WorkspaceId};
@@ -93,6 +94,10 @@ impl Call {
     /// The log of a conversation of the caller's workspace.
     pub fn log(&self, channel: &ConversationId) -> LogId {
         Context::conversation(self.workspace(), channel)
+    }
+    /// The conversation, if the caller can see it.
+    pub async fn visible(&self, id: ConversationId) -> Result<Option<Seen>, Failure> {
+        Ok(access::visible(&self.context, &self.me.login, id).await?)
     }
     /// Has a conversation do this for the caller.
     pub async fn tell(&self, channel: &ConversationId, verb: Verb) -> Result<Done, Failure> {

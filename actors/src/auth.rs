@@ -125,7 +125,9 @@ pub async fn identify(context: &Context, token: &str) -> Result<Identity, Refusa
         return Err(Refusal::Named("account_inactive"));
     }
     let kind = row.kind();
-    Ok(Identity { login: Login { workspace, user, token_hash: hash, scopes: row.scopes }, kind, user: found })
+    let (bot_id, app_id) = (found.bot_id.clone(), app_id(&found));
+    let login = Login { workspace, user, token_hash: hash, scopes: row.scopes, bot_id, app_id };
+    Ok(Identity { login, kind, user: found })
 }
 
 /// The login of a token, for sockets. Refusals as [`identify`].

@@ -49,6 +49,9 @@ pub struct Replay {
     pub tail: u64,
 }
 
+/// Somebody who asked for events: the cursor, how many, the way back, the place behind the gate.
+type Reader = (u64, usize, oneshot::Sender<Result<Replay, StoreError>>, Permit);
+
 /// What a channel is told.
 #[derive(RactorMessage)]
 pub enum ChannelMessage {
@@ -107,7 +110,7 @@ pub struct ChannelState {
     pub(crate) hot: Option<Hot>,
     pub(crate) recent: Recent,
     pub(crate) waiting: VecDeque<(Command, Admitted)>,
-    pub(crate) readers: Vec<(u64, usize, oneshot::Sender<Result<Replay, StoreError>>, Permit)>,
+    pub(crate) readers: Vec<Reader>,
     pub(crate) tails: Vec<(oneshot::Sender<Result<u64, StoreError>>, Permit)>,
     pub(crate) parking: Parking,
     pub(crate) follow: VecDeque<(u64, LogId, Command)>,

@@ -16,17 +16,17 @@ pub struct Command {
     /// 0 for the first try; every resend and reroute adds one.
     pub attempt: u32,
     /// What to do.
-    pub verb: Verb,
+    pub verb: Arc<Verb>,
 }
 
 impl Command {
     /// A first attempt by a user, without a key.
     pub fn by(sender: &UserId, verb: Verb) -> Self {
-        Self { sender: Some(sender.clone()), key: String::new(), attempt: 0, verb }
+        Self { sender: Some(sender.clone()), key: String::new(), attempt: 0, verb: Arc::new(verb) }
     }
     /// A first attempt by the system under a key.
     pub fn system(key: impl Into<String>, verb: Verb) -> Self {
-        Self { sender: None, key: key.into(), attempt: 0, verb }
+        Self { sender: None, key: key.into(), attempt: 0, verb: Arc::new(verb) }
     }
     /// The same under this key.
     pub fn keyed(mut self, key: impl Into<String>) -> Self {

@@ -42,6 +42,7 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Conversation {
     limits: Limits,
+    created: bool,
     row: Option<ConversationRow>,
     members: BTreeSet<UserId>,
     rows: Rows,
@@ -49,14 +50,16 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// The state as the views have it: `row` is `None` before `Created`.
+    /// The state as the views have it; `created`: the log has its first event (the row may come before, from the
+    /// workspace's log).
     pub fn new(
         channel: proto::id::ConversationId,
+        created: bool,
         row: Option<ConversationRow>,
         members: BTreeSet<UserId>,
         limits: Limits,
     ) -> Self {
-        Self { limits, row, members, rows: Rows::new(limits.rows_max), channel }
+        Self { limits, created, row, members, rows: Rows::new(limits.rows_max), channel }
     }
 
     /// The message as it is in memory.
@@ -74,7 +77,7 @@ impl Conversation {
 
     /// What to do about a command.
     pub fn decide(&mut self, command: &Command) -> Decision {
-        if let Verb::Create { name, kind, members } = &command.verb {
+        if let Verb::Create { name, kind, members } = &*command.verb {
             return self.create(name, *kind, members);
         }
         let Some(row) = &self.row else { return Decision::refuse("channel_not_found") };
@@ -82,7 +85,7 @@ impl Conversation {
         if let Some(refused) = self.refuse_stranger(command, kind, row.archived) {
             return refused;
         }
-        match &command.verb {
+        match &*command.verb {
             Verb::Post { content, thread_us, reply_broadcast, client_msg_id } => {
                 self.post(content, *thread_us, *reply_broadcast, client_msg_id)
             }
@@ -116,15 +119,15 @@ impl Conversation {
         if !member && !public {
             return Some(Decision::refuse("channel_not_found"));
         }
-        if !member && !matches!(command.verb, Verb::Join | Verb::Leave) {
+        if !member && !matches!(*command.verb, Verb::Join | Verb::Leave) {
             return Some(Decision::refuse("not_in_channel"));
         }
-        let closed = archived && !matches!(command.verb, Verb::Unarchive | Verb::Archive | Verb::Leave);
+        let closed = archived && !matches!(*command.verb, Verb::Unarchive | Verb::Archive | Verb::Leave);
         closed.then(|| Decision::refuse("is_archived"))
     }
 
     fn create(&self, name: &str, kind: ConversationKind, members: &[UserId]) -> Decision {
-        if self.row.as_ref().is_some_and(|_| !self.members.is_empty() || self.created()) {
+        if self.created {
             return Decision::Nothing(None);
         }
         let members = members.iter().map(|user| user.as_str().to_owned()).collect();
@@ -179,7 +182,7 @@ impl Conversation {
 }
 
 fn silent(body: Body) -> Decision {
-    Decision::Append(Draft::silent(body))
+    Decision::Append(Box::new(Draft::silent(body)))
 }
 
 fn describe(kind: ConversationKind, text: &str, body: impl FnOnce(String) -> Body) -> Decision {

@@ -36,7 +36,7 @@ impl Inbox {
         if command.sender.as_ref().is_some_and(|sender| *sender != self.user) {
             return Decision::refuse("no_permission");
         }
-        match &command.verb {
+        match &*command.verb {
             Verb::NoteJoined { channel, seq, kind } => match self.joined.get(channel) {
                 Some(row) if row.seq >= *seq => Decision::Nothing(None),
                 _ => append(Body::ConversationJoined(v1::ConversationJoined {
@@ -143,5 +143,5 @@ impl Inbox {
 }
 
 fn append(body: Body) -> Decision {
-    Decision::Append(Draft::silent(body))
+    Decision::Append(Box::new(Draft::silent(body)))
 }

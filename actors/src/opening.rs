@@ -3,8 +3,10 @@
 //! wants to use it at once. Every step may be repeated.
 
 use crate::auth::refusal;
-use crate::command::{Command, Verb};
+use crate::command::{Command, Done, Verb};
 use crate::context::Context;
+use crate::follow;
+use crate::store::LogId;
 use proto::id::{self, ConversationId, UserId, WorkspaceId};
 use proto::refusal::Refusal;
 use proto::v1::ConversationKind;
@@ -42,7 +44,7 @@ pub async fn open(
     plan: Plan,
 ) -> Result<Opened, Refusal> {
     let Plan { channel, name, kind, members } = plan;
-    let command = |verb| Command { sender: by.cloned(), key: String::new(), attempt: 0, verb };
+    let command = |verb| Command { sender: by.cloned(), ..Command::system("", verb) };
     let add = Verb::AddConversation {
         channel: channel.clone(),
         name: name.clone(),
@@ -55,7 +57,7 @@ pub async fn open(
     if let Some(user) = by {
         note(context, workspace, user, &channel, kind).await?;
     }
-    Ok(Opened { channel, already: added.seq == 0 })
+    Ok(Opened { channel, already })
 }
 
 /// Opens the direct conversation of `me` with these users, or finds it. Refusals: `user_not_found`,
@@ -86,6 +88,20 @@ pub async fn direct(
     }
     let kind = if members.len() > 2 { ConversationKind::Mpim } else { ConversationKind::Im };
     open(context, workspace, Some(me), Plan { channel, name: String::new(), kind, members }).await
+}
+
+/// Does now, under the followers' own keys, what follows from a command in other logs: its readers find it there
+/// when this returns.
+pub async fn follow_up(context: &Context, log: LogId, done: Done) -> Result<(), Refusal> {
+    let mut open = vec![(log, done)];
+    while let Some((log, done)) = open.pop() {
+        let ups = done.event.as_deref().map(|event| follow::ups(&log, event)).unwrap_or_default();
+        for (log, command) in ups {
+            let done = context.execute(log.clone(), command).await?;
+            open.push((log, done));
+        }
+    }
+    Ok(())
 }
 
 /// Tells a member's own log of the membership now, as the conversation's follower will: lists and read marks of the

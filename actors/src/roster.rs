@@ -42,7 +42,7 @@ impl Roster {
 
     /// What to do about a command.
     pub fn decide(&mut self, command: &Command) -> Decision {
-        match &command.verb {
+        match &*command.verb {
             Verb::CreateWorkspace { name, domain } => match &self.workspace {
                 Some(_) => Decision::Nothing(None),
                 None => append(Body::WorkspaceCreated(v1::WorkspaceCreated {
@@ -225,5 +225,5 @@ impl Roster {
 }
 
 fn append(body: Body) -> Decision {
-    Decision::Append(Draft::silent(body))
+    Decision::Append(Box::new(Draft::silent(body)))
 }

@@ -34,7 +34,7 @@ impl Draft {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Append this event.
-    Append(Draft),
+    Append(Box<Draft>),
     /// It is so already; the message it is about, if any.
     Nothing(Option<Arc<MessageRow>>),
     /// Not allowed, or not possible.
@@ -80,7 +80,7 @@ impl Need {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Loaded {
     /// A message or reply, `None` when there is none.
-    Message(Micros, Option<MessageRow>),
+    Message(Micros, Option<Box<MessageRow>>),
     /// Whether a user reacted so.
     Reaction(Micros, String, UserId, bool),
     /// The last two replies, newest first, and the seq up to which they are current.

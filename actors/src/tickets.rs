@@ -18,6 +18,10 @@ pub struct Login {
     pub token_hash: String,
     /// The token's scopes.
     pub scopes: Vec<String>,
+    /// A bot's own id (B…), empty for people: what it posts carries it.
+    pub bot_id: String,
+    /// The bot's app (A…), empty for people.
+    pub app_id: String,
 }
 
 struct Waiting {

@@ -3,8 +3,10 @@
 use super::failure::Failure;
 use super::shape::conversation::Standing;
 use super::{Call, args};
+use crate::context::Context;
 use crate::opening;
-use crate::store::READ_ROWS_MAX;
+use crate::store::{READ_ROWS_MAX, StoreError};
+use crate::tickets::Login;
 use proto::id::{ConversationId, UserId};
 use proto::v1::{ConversationKind, ConversationRow};
 
@@ -28,7 +30,7 @@ pub struct Seen {
 /// another workspace's and none at all are the same `channel_not_found`.
 pub async fn seen(call: &Call) -> Result<Seen, Failure> {
     let id = id(&args::required(&call.args, "channel")?)?;
-    visible(call, id).await?.ok_or_else(Failure::channel_not_found)
+    call.visible(id).await?.ok_or_else(Failure::channel_not_found)
 }
 
 /// A conversation id, or `channel_not_found`.
@@ -36,12 +38,15 @@ pub fn id(text: &str) -> Result<ConversationId, Failure> {
     ConversationId::parse(text).map_err(|_| Failure::channel_not_found())
 }
 
-/// The conversation, if the caller can see it.
-pub async fn visible(call: &Call, id: ConversationId) -> Result<Option<Seen>, Failure> {
-    let store = &call.context.store;
-    let log = call.log(&id);
-    let reads = (store.conversation(call.workspace(), &id), store.member(&log, call.user()));
-    let (row, member) = futures::future::try_join(reads.0, reads.1).await?;
+/// The conversation, if this login can see it.
+pub async fn visible(
+    context: &Context,
+    login: &Login,
+    id: ConversationId,
+) -> Result<Option<Seen>, StoreError> {
+    let log = Context::conversation(&login.workspace, &id);
+    let row = context.store.conversation(&login.workspace, &id);
+    let (row, member) = futures::future::try_join(row, context.store.member(&log, &login.user)).await?;
     let member = member.is_some();
     let row = row.filter(|row| member || row.kind() == ConversationKind::Public);
     Ok(row.map(|row| Seen { id, row, member }))
@@ -65,15 +70,16 @@ pub fn scope(kind: ConversationKind, right: &str) -> String {
     format!("{kind}:{right}")
 }
 
-/// How the caller stands to a conversation it sees, for its shape.
-pub async fn standing(call: &Call, seen: &Seen) -> Result<Standing, Failure> {
+/// How a login stands to a conversation it sees, for its shape.
+pub async fn standing(context: &Context, login: &Login, seen: &Seen) -> Result<Standing, StoreError> {
     let mut others = Vec::new();
     if seen.row.kind() == ConversationKind::Im {
-        let listed = call.context.store.members(&call.log(&seen.id), None, OTHERS_MAX).await?;
-        others.extend(listed.rows.into_iter().map(|(user, _)| user).filter(|user| user != call.user()));
+        let log = Context::conversation(&login.workspace, &seen.id);
+        let listed = context.store.members(&log, None, OTHERS_MAX).await?;
+        others.extend(listed.rows.into_iter().map(|(user, _)| user).filter(|user| *user != login.user));
         // Notes to oneself: the other one is oneself.
         if others.is_empty() {
-            others.push(call.user().clone());
+            others.push(login.user.clone());
         }
     }
     Ok(Standing { member: seen.member, others })
@@ -103,7 +109,7 @@ async fn by_name(call: &Call, name: &str) -> Result<Option<ConversationId>, Fail
         let page = call.context.store.conversations(call.workspace(), after, READ_ROWS_MAX).await?;
         let found = page.rows.iter().find(|(_, row)| !name.is_empty() && row.name == name);
         if let Some((id, _)) = found {
-            return Ok(visible(call, id.clone()).await?.map(|seen| seen.id));
+            return Ok(call.visible(id.clone()).await?.map(|seen| seen.id));
         }
         after = page.rows.last().map(|(id, _)| id.clone());
         if !page.more {

@@ -133,7 +133,7 @@ pub async fn members(call: &Call) -> Answer {
 
 /// The shape of a conversation that the caller sees.
 pub async fn shaped(call: &Call, seen: &Seen) -> Result<Object, Failure> {
-    let standing = access::standing(call, seen).await?;
+    let standing = access::standing(&call.context, &call.me.login, seen).await?;
     Ok(conversation::conversation(call.workspace(), &seen.id, &seen.row, &standing))
 }
 
@@ -177,7 +177,7 @@ impl Walk {
 /// Pages may be short: what the caller does not see, or has not asked for, is left out after the walk.
 async fn answer(call: &Call, page: &Page, walk: Walk) -> Answer {
     let (ids, next) = walk.end();
-    let seen = try_join_all(ids.into_iter().map(|id| access::visible(call, id))).await?;
+    let seen = try_join_all(ids.into_iter().map(|id| call.visible(id))).await?;
     let wanted: Vec<Seen> = seen.into_iter().flatten().filter(|seen| page.wants(seen)).collect();
     let shapes = try_join_all(wanted.iter().map(|seen| shaped(call, seen))).await?;
     let channels: Vec<Value> = shapes.into_iter().map(Value::Object).collect();

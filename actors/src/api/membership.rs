@@ -5,8 +5,8 @@ use super::conversations::shaped;
 use super::failure::Failure;
 use super::shape;
 use super::{Answer, Call, args};
-use crate::command::{Command, Verb};
-use crate::context::Context;
+use crate::command::Verb;
+use crate::marks;
 use crate::opening::{self, Plan};
 use crate::store::MessageRange;
 use proto::id::{ConversationId, UserId};
@@ -43,7 +43,7 @@ pub async fn open(call: &Call) -> Answer {
         return Err(Failure::named("users_list_not_supplied"));
     }
     let opened = opening::direct(&call.context, call.workspace(), call.user(), &users).await?;
-    let seen = access::visible(call, opened.channel).await?.ok_or_else(Failure::channel_not_found)?;
+    let seen = call.visible(opened.channel).await?.ok_or_else(Failure::channel_not_found)?;
     opened_answer(call, seen, opened.already, return_im).await
 }
 
@@ -119,21 +119,16 @@ pub async fn mark(call: &Call) -> Answer {
     if !seen.member {
         return Err(Failure::named("not_in_channel"));
     }
-    let log = call.log(&seen.id);
     let range = MessageRange { from_us: 0, to_us: us, newest_first: true, limit: 1 };
-    let seq = call.context.store.messages(&log, range).await?.first().map_or(0, |row| row.seq);
-    // The running counts there are in the log; before the first message, or once retention took the row, they are 0.
-    let page = call.context.store.log(&log, seq.saturating_sub(1), 1).await?;
-    let event = page.events.first().filter(|event| event.seq == seq);
-    let (countable, broadcast) = event.map_or((0, 0), |event| (event.countable, event.broadcast));
-    let verb = Verb::Mark { channel: seen.id, target_us: us, seq, countable, broadcast };
-    let command = Command::by(call.user(), verb);
-    call.context.execute(Context::user(call.workspace(), call.user()), command).await?;
+    let rows = call.context.store.messages(&call.log(&seen.id), range).await?;
+    if let Some(row) = rows.first() {
+        marks::mark(&call.context, &call.me.login, &seen.id, String::new(), row.us).await?;
+    }
     Ok(shape::Object::new())
 }
 
 async fn channel_answer(call: &Call, channel: ConversationId) -> Answer {
-    let seen = access::visible(call, channel).await?.ok_or_else(Failure::channel_not_found)?;
+    let seen = call.visible(channel).await?.ok_or_else(Failure::channel_not_found)?;
     Ok(shape::object(json!({ "channel": shaped(call, &seen).await? })))
 }
 

@@ -42,20 +42,20 @@ pub async fn load(
         }
     };
     let head = head.map(|(_, head)| head);
-    let subject = subject(&*store, &id, limits).await?;
+    let subject = subject(&*store, &id, head.is_some(), limits).await?;
     let log = Log::new(id.clone(), slot, epoch, head.as_ref(), window);
     let follow = unfollowed(&*store, &id, log.followed(), log.durable()).await?;
     Ok(Awake { log, subject, follow })
 }
 
-async fn subject(store: &dyn Store, id: &LogId, limits: Limits) -> Result<Subject, StoreError> {
+async fn subject(store: &dyn Store, id: &LogId, begun: bool, limits: Limits) -> Result<Subject, StoreError> {
     let workspace = &id.workspace;
     Ok(match &id.channel {
         ChannelId::Conversation(channel) => {
             let row = store.conversation(workspace, channel).await?;
             let members = all(|after| store.members(id, after, READ_ROWS_MAX)).await?;
             let members = members.into_iter().map(|(user, _)| user).collect();
-            Subject::Conversation(Box::new(Conversation::new(channel.clone(), row, members, limits)))
+            Subject::Conversation(Box::new(Conversation::new(channel.clone(), begun, row, members, limits)))
         }
         ChannelId::Workspace(_) => {
             let row = store.workspaces().await?.into_iter().find(|(id, _)| id == workspace);
@@ -116,7 +116,7 @@ pub fn row(store: &dyn Store, id: &LogId, need: Need) -> BoxFuture<'static, Resu
     match need {
         Need::Message(us) => {
             let read = store.message(id, us);
-            Box::pin(async move { Ok(Loaded::Message(us, read.await?)) })
+            Box::pin(async move { Ok(Loaded::Message(us, read.await?.map(Box::new))) })
         }
         Need::Reaction(us, name, user) => {
             let read = store.reaction(id, us, &name, &user);

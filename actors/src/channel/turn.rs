@@ -29,7 +29,8 @@ impl ChannelState {
         match about(&command.verb) {
             Some(us) if self.parking.holds(us) => self.parking.push(us, command, reply),
             _ => {
-                if let Err((need, command, reply)) = self.run(command, reply) {
+                if let Err(waits) = self.run(command, reply) {
+                    let (need, command, reply) = *waits;
                     self.parking.push(need.about(), command, reply);
                     self.fetch(need);
                 }
@@ -39,7 +40,7 @@ impl ChannelState {
     }
 
     /// Decides a command and stages its event; gives it back with what it needs.
-    fn run(&mut self, command: Command, reply: Admitted) -> Result<(), (Need, Command, Admitted)> {
+    fn run(&mut self, command: Command, reply: Admitted) -> Result<(), Box<(Need, Command, Admitted)>> {
         let Some(hot) = &mut self.hot else {
             self.waiting.push_back((command, reply));
             return Ok(());
@@ -69,13 +70,13 @@ impl ChannelState {
             }
         }
         match hot.subject.decide(&command) {
-            Decision::Need(need) => return Err((need, command, reply)),
+            Decision::Need(need) => return Err(Box::new((need, command, reply))),
             Decision::Refuse(refusal) => reply.answer(Err(refusal)),
             Decision::Nothing(message) => {
                 let us = message.as_ref().map_or(0, |message| message.us);
                 reply.answer(Ok(Done { seq: 0, us, retried: false, event: None, message }));
             }
-            Decision::Append(draft) => hot.append(command, reply, draft, fingerprint, now),
+            Decision::Append(draft) => hot.append(command, reply, *draft, fingerprint, now),
         }
         Ok(())
     }
@@ -110,7 +111,8 @@ impl ChannelState {
             }
         }
         while let Some((command, reply)) = line.pop_front() {
-            if let Err((need, command, reply)) = self.run(command, reply) {
+            if let Err(waits) = self.run(command, reply) {
+                let (need, command, reply) = *waits;
                 self.parking.push_front(need.about(), (command, reply), line);
                 self.fetch(need);
                 break;

@@ -12,11 +12,6 @@ use proto::v1::{self, ConversationRow, Event, MemberRow, MessageKind, MessageRow
 use std::sync::Arc;
 
 impl Conversation {
-    /// Whether `Created` has been applied (the row alone may come from the workspace's log).
-    pub(super) fn created(&self) -> bool {
-        self.row.as_ref().is_some_and(|row| row.members > 0)
-    }
-
     /// Takes an event into the state. Events arrive in order, each once.
     pub fn apply(&mut self, event: &Event) -> Applied {
         match &event.body {
@@ -142,6 +137,7 @@ impl Conversation {
             self.members.insert(user.clone());
             views.push(ViewWrite::Member { user, row: MemberRow { seq: event.seq, inviter: String::new() } });
         }
+        self.created = true;
         let old = self.row.take().unwrap_or_default();
         self.row = Some(ConversationRow {
             name: created.name.clone(),

@@ -88,7 +88,7 @@ impl Rows {
     pub(super) fn loaded(&mut self, loaded: Loaded) {
         match loaded {
             Loaded::Message(us, row) => {
-                let row = row.map(Arc::new);
+                let row = row.map(|row| Arc::new(*row));
                 self.kept.entry(us).or_insert(Kept { row, touched: 0 });
             }
             Loaded::Reaction(us, name, user, is) => {

@@ -20,10 +20,10 @@ impl Conversation {
         }
         let thread_us = match self.parent_of(thread_us) {
             Ok(parent_us) => parent_us,
-            Err(decision) => return decision,
+            Err(decision) => return *decision,
         };
         let shown = thread_us == 0 || reply_broadcast;
-        Decision::Append(Draft {
+        Decision::Append(Box::new(Draft {
             countable: shown,
             broadcast: shown && mentions_everyone(&content.text),
             body: Body::Posted(v1::Posted {
@@ -32,22 +32,24 @@ impl Conversation {
                 reply_broadcast: reply_broadcast && thread_us != 0,
                 client_msg_id: client_msg_id.to_owned(),
             }),
-        })
+        }))
     }
 
     /// The parent that a reply to `us` belongs to: `us` itself, or the parent of the reply that it is.
-    fn parent_of(&self, us: Micros) -> Result<Micros, Decision> {
+    fn parent_of(&self, us: Micros) -> Result<Micros, Box<Decision>> {
         if us == 0 {
             return Ok(0);
         }
         match self.rows.find(us) {
-            Found::Unknown => Err(Decision::Need(Need::Message(us))),
-            Found::Absent => Err(Decision::refuse("thread_not_found")),
-            Found::Row(row) if row.kind() == MessageKind::Tombstone => {
-                Err(Decision::refuse("thread_not_found"))
+            Found::Unknown => Err(Box::new(Decision::Need(Need::Message(us)))),
+            Found::Row(row) if row.kind() != MessageKind::Tombstone => {
+                if row.thread_us == 0 {
+                    Ok(us)
+                } else {
+                    self.parent_of(row.thread_us)
+                }
             }
-            Found::Row(row) if row.thread_us == 0 => Ok(us),
-            Found::Row(row) => self.parent_of(row.thread_us),
+            Found::Absent | Found::Row(_) => Err(Box::new(Decision::refuse("thread_not_found"))),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::tickets::Login;
 use proto::id::ConversationId;
 use proto::refusal::Refusal;
 use proto::v1::client_frame::Frame;
+use std::sync::Arc;
 
 /// What to do about a frame.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ pub fn asked(login: &Login, frame: Frame) -> Result<Asked, Refusal> {
 /// What a client may not say of itself: only the Web API, which checks the token's kind, speaks as a bot or under
 /// another name.
 pub fn strip_claims(command: &mut Command) {
-    if let Verb::Post { content, .. } | Verb::Edit { content, .. } = &mut command.verb {
+    if let Verb::Post { content, .. } | Verb::Edit { content, .. } = Arc::make_mut(&mut command.verb) {
         content.username.clear();
         content.icon_emoji.clear();
         content.icon_url.clear();
