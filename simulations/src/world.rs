@@ -7,8 +7,10 @@
 //! The runtime's own timers (a dependency may use them) are served too, at their millisecond, between the events.
 
 pub mod clock;
+pub mod disk;
 mod idle;
 pub mod life;
+pub mod links;
 pub mod machine;
 pub mod network;
 pub mod panics;
