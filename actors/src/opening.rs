@@ -51,9 +51,14 @@ pub async fn open(
         kind,
         members: members.clone(),
     };
-    let added = context.execute(Context::workspace(workspace), command(add)).await?;
-    let create = command(Verb::Create { name, kind, members });
-    context.execute(Context::conversation(workspace, &channel), create).await?;
+    let log = Context::workspace(workspace);
+    let added = context.execute(log.clone(), command(add)).await?;
+    let already = added.event.is_none();
+    if already {
+        let create = command(Verb::Create { name, kind, members });
+        context.execute(Context::conversation(workspace, &channel), create).await?;
+    }
+    follow_up(context, log, added).await?;
     if let Some(user) = by {
         note(context, workspace, user, &channel, kind).await?;
     }
