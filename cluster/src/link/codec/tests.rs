@@ -93,6 +93,16 @@ fn a_length_beyond_the_limit_is_refused_before_its_bytes_are_read() {
 }
 
 #[test]
+fn nothing_is_read_after_a_message_that_does_not_parse() {
+    let mut decoder = Decoder::new(&config());
+    decoder.buffer().extend_from_slice(&[0, 0, 0, 1, 0xff]);
+    decoder.buffer().extend_from_slice(&encode(&LinkBatch { seq: 1, ..LinkBatch::default() }));
+    let error = decoder.batch().unwrap_err();
+    assert!(matches!(error, CodecError::Malformed(_)), "{error}");
+    assert_eq!(decoder.batch(), Err(error));
+}
+
+#[test]
 fn more_envelopes_than_allowed_are_counted_and_not_decoded() {
     let batch = LinkBatch { seq: 1, envelopes: vec![LinkEnvelope::default(); 9], ..LinkBatch::default() };
     let (found, error) = read(&encode(&batch), 1000);

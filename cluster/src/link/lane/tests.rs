@@ -71,6 +71,16 @@ fn a_batch_ends_at_its_limits_and_starts_with_what_is_urgent() {
 }
 
 #[test]
+fn a_batch_takes_no_further_frame_once_it_is_large() {
+    let mut a = lane();
+    (0..2).for_each(|_| a.push(Class::Urgent, frame(90)).unwrap());
+    a.push(Class::Normal, frame(0)).unwrap();
+    let sizes = |batch: LinkBatch| batch.envelopes.iter().map(|e| e.payload.len()).collect::<Vec<_>>();
+    assert_eq!(a.fill(MS).map(sizes), Some(vec![90, 90]));
+    assert_eq!(a.fill(MS).map(sizes), Some(vec![0]));
+}
+
+#[test]
 fn a_quiet_side_beats_and_a_silent_one_is_noticed_after_three_missing_beats() {
     let mut a = lane();
     assert_eq!(a.fill(99 * MS), None);
