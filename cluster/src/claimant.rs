@@ -1,8 +1,8 @@
 //! Start-up: a node reads the slot table and claims what F1 lets it claim.
 //!
-//! Owns nothing: the rows are the store's. Promises that the table it yields was read after the last claim, so that
-//! an unknown outcome, a refusal or a race ends as what is there and never as what was hoped for. Never takes a slot
-//! from a node that is not known to be gone.
+//! Owns nothing: the rows are the store's. Promises that the table it yields was read after the last claim,
+//! so that an unknown outcome, a refusal or a race ends as what is there and never as what was hoped for.
+//! Never takes a slot from a node that is not known to be gone.
 
 use crate::{
     claims::{Claim, ClaimOutcome, Claims, ClaimsError, SLOTS_PER_PARTITION},
@@ -177,7 +177,8 @@ async fn read_rows(claims: &dyn Claims) -> Result<BTreeMap<Slot, Owner>, Claiman
     Ok(rows)
 }
 
-/// Makes the claims, in calls of [`CLAIMS_PER_CALL`]. Refusals are only counted: the next read shows the rows.
+/// Makes the claims, in calls of [`CLAIMS_PER_CALL`]. Refusals are only counted: the next read shows the
+/// rows.
 async fn claim_all(claims: &dyn Claims, wanted: Vec<Claim>) -> Result<(), ClaimsError> {
     for call in wanted.chunks(CLAIMS_PER_CALL) {
         let outcomes = claims.claim(call.to_vec()).await?;

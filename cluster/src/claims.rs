@@ -1,4 +1,5 @@
-//! Claims: who owns which slot, changed only by compare-and-set. The engines live in `cells` and `simulations`.
+//! Claims: who owns which slot, changed only by compare-and-set. The engines live in `cells` and
+//! `simulations`.
 
 use crate::slots::Slot;
 use futures::future::BoxFuture;
@@ -8,8 +9,8 @@ use proto::v1::SlotRow;
 pub const SLOTS_PER_PARTITION: u16 = 64;
 
 /// One compare-and-set: `slot` goes to `to` if its epoch still is `from_epoch` (0: nobody ever owned it).
-/// `to.epoch` is above `from_epoch`: by one when the owner changes, by more only when an owner raises its own slot
-/// over the epoch of a channel that came from another slot (rule F4).
+/// `to.epoch` is above `from_epoch`: by one when the owner changes, by more only when an owner raises its own
+/// slot over the epoch of a channel that came from another slot (rule F4).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     /// The slot.

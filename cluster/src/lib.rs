@@ -1,5 +1,5 @@
-//! Nodes and keys: which node holds which slot, how a slot changes hands, how nodes speak, and the [`host::Host`]
-//! through which everything gets time, chance and tasks.
+//! Nodes and keys: which node holds which slot, how a slot changes hands, how nodes speak, and the
+//! [`host::Host`] through which everything gets time, chance and tasks.
 //!
 //! This crate does not know what a channel or a user is: it hashes bytes to slots and moves bytes over links.
 

@@ -1,14 +1,14 @@
-//! Links: the data lane between nodes, as a node sees it. Sockets (`cells`), the simulated network (`simulations`)
-//! and [`memory`] implement [`Links`]; all of them encode, and [`contract`] runs on each.
+//! Links: the data lane between nodes, as a node sees it. Sockets (`cells`), the simulated network
+//! (`simulations`) and [`memory`] implement [`Links`]; all of them encode, and [`contract`] runs on each.
 //!
-//! Promised, per peer and class, between an `Up` and the next `Down`: frames arrive in the order in which `send` took
-//! them, at most once and without gaps. An urgent frame may overtake normal ones. `send` never waits: it takes a
-//! frame within the limits of [`LinkConfig`] or refuses it. A peer that reads slowly fills its own queue and nobody
-//! else's.
+//! Promised, per peer and class, between an `Up` and the next `Down`: frames arrive in the order in which
+//! `send` took them, at most once and without gaps. An urgent frame may overtake normal ones. `send` never
+//! waits: it takes a frame within the limits of [`LinkConfig`] or refuses it. A peer that reads slowly fills
+//! its own queue and nobody else's.
 //!
-//! May be lost: everything that `send` took and the peer did not yet get from `next` when the link goes down. Nothing
-//! is lost silently: both sides are told `Down`, and nothing of the old connection arrives after it. Nothing is sent
-//! again by the link; who needs an answer asks again, with the same idempotency key.
+//! May be lost: everything that `send` took and the peer did not yet get from `next` when the link goes down.
+//! Nothing is lost silently: both sides are told `Down`, and nothing of the old connection arrives after it.
+//! Nothing is sent again by the link; who needs an answer asks again, with the same idempotency key.
 
 pub mod codec;
 pub mod contract;
@@ -45,8 +45,8 @@ pub struct LinkConfig {
     pub queue_frames_max: usize,
     /// Credits of one class that wait for one peer.
     pub queue_credits_max: u64,
-    /// Credits of one class that a peer may have on the way and unread. At least two largest frames, since credit
-    /// is given back by the half window.
+    /// Credits of one class that a peer may have on the way and unread. At least two largest frames, since
+    /// credit is given back by the half window.
     pub window_credits: u64,
     /// Frames of one batch.
     pub batch_frames_max: usize,
@@ -70,8 +70,8 @@ impl LinkConfig {
     pub fn credits(payload: &Bytes) -> u64 {
         payload.len() as u64 + FRAME_CREDITS
     }
-    /// Largest encoded batch: one that was not yet full took one more largest frame. Tags, lengths and credits
-    /// are below 16 bytes a frame and 64 a batch.
+    /// Largest encoded batch: one that was not yet full took one more largest frame. Tags, lengths and
+    /// credits are below 16 bytes a frame and 64 a batch.
     pub fn wire_bytes_max(&self) -> usize {
         self.batch_bytes + self.payload_bytes_max + 16 * self.batch_frames_max + 64
     }
@@ -173,6 +173,7 @@ pub enum LinkEvent {
 pub trait Links: Send + Sync + 'static {
     /// Queues a frame. Never waits; `Ok` promises nothing but the order.
     fn send(&self, peer: &NodeId, class: Class, payload: Bytes) -> Result<(), LinkError>;
-    /// The next event, urgent frames first; `None` when this node's links are closed for good. One task calls it.
+    /// The next event, urgent frames first; `None` when this node's links are closed for good. One task calls
+    /// it.
     fn next(&self) -> BoxFuture<'_, Option<LinkEvent>>;
 }

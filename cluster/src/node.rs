@@ -56,7 +56,8 @@ name_type!(
     CellId
 );
 
-/// One life of a node: drawn anew at every start, so that a row of an earlier life is told from one of this life.
+/// One life of a node: drawn anew at every start, so that a row of an earlier life is told from one of this
+/// life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootId(pub u64);
 

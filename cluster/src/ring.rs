@@ -1,14 +1,15 @@
-//! Where slots should be: a consistent-hash ring over the members of a cell. Used when planning only; what counts is
-//! the claim in the slot's row.
+//! Where slots should be: a consistent-hash ring over the members of a cell. Used when planning only; what
+//! counts is the claim in the slot's row.
 //!
-//! The ring is `hashring` with our own virtual entries, since it has none. Its hash is SipHash-2-4 with a zero key over
-//! the bytes that `Entry` and `Start` write; a golden test holds it.
+//! The ring is `hashring` with our own virtual entries, since it has none. Its hash is SipHash-2-4 with a
+//! zero key over the bytes that `Entry` and `Start` write; a golden test holds it.
 //!
-//! A block's 16 slots stand in [`LANES`] lanes (`slot mod 4`) on up to four nodes, so that a bad node touches a share
-//! of few blocks and a poisonous workspace hurts four nodes at most. Each lane walks the ring from its own point and
-//! takes the first of its [`LANE_CHOICES`] nearest nodes that no earlier lane of the block has, or else the nearest.
-//! Two choices are a compromise: insisting on four different nodes moves up to 1.9/n of the slots when one of n <= 7
-//! nodes leaves (chains of lanes that give way), two choices at most 1.5/n, one choice 1.2/n with fewer nodes a block.
+//! A block's 16 slots stand in [`LANES`] lanes (`slot mod 4`) on up to four nodes, so that a bad node touches
+//! a share of few blocks and a poisonous workspace hurts four nodes at most. Each lane walks the ring from
+//! its own point and takes the first of its [`LANE_CHOICES`] nearest nodes that no earlier lane of the block
+//! has, or else the nearest. Two choices are a compromise: insisting on four different nodes moves up to
+//! 1.9/n of the slots when one of n <= 7 nodes leaves (chains of lanes that give way), two choices at most
+//! 1.5/n, one choice 1.3/n with fewer nodes a block.
 
 use crate::{
     node::NodeId,
@@ -20,8 +21,8 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-/// Entries of each node on the ring. Source: measured, 160 entries spread keys over 9 nodes with a highest load of
-/// 1.12 times the mean, 40 with 1.24, and 512 gain little for three times the work.
+/// Entries of each node on the ring. Source: measured, 160 entries spread keys over 9 nodes with a highest
+/// load of 1.12 times the mean, 40 with 1.24, and 512 gain little for three times the work.
 pub const ENTRIES_PER_NODE: u16 = 160;
 /// Nodes that share a block, at most: a lane is every fourth slot of it.
 pub const LANES: u16 = 4;
@@ -44,7 +45,8 @@ impl Hash for Entry {
     }
 }
 
-/// Where a lane of a block starts to walk. Names of nodes cannot hold a zero byte, so no entry hashes these bytes.
+/// Where a lane of a block starts to walk. Names of nodes cannot hold a zero byte, so no entry hashes these
+/// bytes.
 struct Start {
     block: u16,
     lane: u16,

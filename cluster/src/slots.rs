@@ -1,6 +1,7 @@
 //! Slots: 4096 places on which channels sit; a channel's slot is a pure function of bytes.
 //!
-//! `block = override or (xxh3(workspace) + xxh3(channel) mod span) mod 256`, `slot = 16 * block + xxh3(channel) mod 16`.
+//! `block = override or (xxh3(workspace) + xxh3(channel) mod span) mod 256`, `slot = 16 * block +
+//! xxh3(channel) mod 16`.
 
 use std::fmt;
 
@@ -40,8 +41,8 @@ impl fmt::Display for Slot {
     }
 }
 
-/// The slot of a channel. `span` is 1 for most workspaces and a power of two for those that need several blocks;
-/// `block` overrides the computed one.
+/// The slot of a channel. `span` is 1 for most workspaces and a power of two for those that need several
+/// blocks; `block` overrides the computed one.
 pub fn slot_of(workspace: &[u8], channel: &[u8], span: u16, block: Option<u16>) -> Slot {
     debug_assert!(span.is_power_of_two() && span <= BLOCKS, "span is a power of two up to 256");
     let channel_hash = xxhash_rust::xxh3::xxh3_64(channel);
@@ -60,9 +61,9 @@ mod tests {
         slot_of(workspace.as_bytes(), channel.as_bytes(), span, block).number()
     }
 
-    /// (workspace, channel) -> slot at span 1 and at span 8. These are part of the format: a build that answers
-    /// otherwise looks for channels where they are not. The last row follows from XXH3's published value for no bytes,
-    /// 0x2d06800538d394c2: block 0xc2, place 2.
+    /// (workspace, channel) -> slot at span 1 and at span 8. These are part of the format: a build that
+    /// answers otherwise looks for channels where they are not. The last row follows from XXH3's published
+    /// value for no bytes, 0x2d06800538d394c2: block 0xc2, place 2.
     const GOLDEN: [(&str, &str, u16, u16); 8] = [
         ("T0000000001", "C0000000001", 3030, 3126),
         ("T0000000001", "C0000000002", 3034, 3066),

@@ -1,7 +1,9 @@
-//! The slot table: who owns each slot as far as this node knows. Immutable, stamped with epochs, swapped whole.
+//! The slot table: who owns each slot as far as this node knows. Immutable, stamped with epochs, swapped
+//! whole.
 //!
-//! It is read on every message and changed when slots move. It is a hint: a node that routes by an old table is
-//! answered `NotOwner`, and an owner that is one no longer is stopped by the log's fence, not by this table.
+//! It is read on every message and changed when slots move. It is a hint: a node that routes by an old table
+//! is answered `NotOwner`, and an owner that is one no longer is stopped by the log's fence, not by this
+//! table.
 
 use crate::{
     claims::Claim,

@@ -71,7 +71,7 @@ pub enum ClaimDenied {
         owner: NodeId,
     },
     /// Somebody else is next.
-    #[error("this node is not next for the slot on the ring{}", .successor.as_ref().map(|n| format!(": {n} is")).unwrap_or_default())]
+    #[error("this node is not next for the slot on the ring{}", next_is(.successor))]
     NotSuccessor {
         /// Who is, if anyone.
         successor: Option<NodeId>,
@@ -92,10 +92,14 @@ pub enum ClaimDenied {
     },
 }
 
+fn next_is(successor: &Option<NodeId>) -> String {
+    successor.as_ref().map(|node| format!(": {node} is")).unwrap_or_default()
+}
+
 /// F1: the claim that takes the slot, or the first condition that forbids it.
 ///
-/// A node takes back the slots of its own earlier life at once: that it runs is the proof that the earlier life is
-/// over (one process per data directory). Slots that nobody ever owned need no observers of an owner.
+/// A node takes back the slots of its own earlier life at once: that it runs is the proof that the earlier
+/// life is over (one process per data directory). Slots that nobody ever owned need no observers of an owner.
 pub fn forced_claim(view: &ClaimView<'_>) -> Result<Claim, ClaimDenied> {
     let claim = || Owner::claim(view.slot, view.owner, view.me);
     let witnessed = view.members <= WITNESSED_MAX;

@@ -3,8 +3,8 @@
 /// How an event travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventClass {
-    /// An event of the log: sends, edits, deletions, reactions, joins, leaves, topics, pins, permissions. It has a
-    /// seq, is kept before it is delivered, and is delivered to who was a member at that seq.
+    /// An event of the log: sends, edits, deletions, reactions, joins, leaves, topics, pins, permissions. It
+    /// has a seq, is kept before it is delivered, and is delivered to who was a member at that seq.
     Ordered,
     /// Typing and presence: no seq, not kept, tagged with the epoch of the owner that sent it, may be lost.
     Transient {
@@ -18,8 +18,8 @@ impl EventClass {
     pub fn is_kept(self) -> bool {
         self == Self::Ordered
     }
-    /// Whether a queue at its limit, or a receiver that knows `known_epoch`, may drop it. A transient event of an
-    /// older epoch comes from an owner that is one no longer.
+    /// Whether a queue at its limit, or a receiver that knows `known_epoch`, may drop it. A transient event
+    /// of an older epoch comes from an owner that is one no longer.
     pub fn may_drop(self, queue_full: bool, known_epoch: u64) -> bool {
         match self {
             Self::Ordered => false,

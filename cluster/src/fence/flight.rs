@@ -72,14 +72,14 @@ pub enum Next {
     Acknowledge,
     /// Send the same attempt again after a back-off; build nothing else meanwhile (F5).
     Resend,
-    /// The slot is another node's: forget the log's state, answer senders with the new owner. What this attempt
-    /// came to stays unknown to us; the new owner finds its rows by their keys.
+    /// The slot is another node's: forget the log's state, answer senders with the new owner. What this
+    /// attempt came to stays unknown to us; the new owner finds its rows by their keys.
     StepDown {
         /// Epoch of the other's claim.
         epoch: u64,
     },
-    /// Ours, but the log counted higher under another slot: raise the slot's epoch, then settle again with the
-    /// same outcome and the new standing.
+    /// Ours, but the log counted higher under another slot: raise the slot's epoch, then settle again with
+    /// the same outcome and the new standing.
     RaiseEpoch {
         /// The epoch to claim.
         to: u64,
@@ -88,8 +88,9 @@ pub enum Next {
     VerifyClaim,
     /// Read the newest head serially, then settle with [`Outcome::HeadRead`].
     ReadHead,
-    /// This attempt can never be applied any more. Load rows `after + 1 ..= through` (none when equal), drop from
-    /// the batch what is now in the log by key, and build another attempt on `through` and after `last_us`.
+    /// This attempt can never be applied any more. Load rows `after + 1 ..= through` (none when equal), drop
+    /// from the batch what is now in the log by key, and build another attempt on `through` and after
+    /// `last_us`.
     LoadRows {
         /// Last row that was known.
         after: u64,
@@ -102,8 +103,8 @@ pub enum Next {
         /// `after + 1`: the owner of an epoch never gives two batches the same place and time.
         find_mine: bool,
     },
-    /// The log is shorter than believed. Under a guessed tail: drop the guess and load. Otherwise the store lost
-    /// rows: stop serving this log and report it.
+    /// The log is shorter than believed. Under a guessed tail: drop the guess and load. Otherwise the store
+    /// lost rows: stop serving this log and report it.
     Diverged {
         /// Tail of the attempt.
         believed: u64,
@@ -130,8 +131,8 @@ impl Flight {
     pub fn attempt(&self) -> &Attempt {
         &self.attempt
     }
-    /// Takes what a try came to. Every answer but the three that ask (verify, read, raise) and [`Next::Resend`]
-    /// ends the flight.
+    /// Takes what a try came to. Every answer but the three that ask (verify, read, raise) and
+    /// [`Next::Resend`] ends the flight.
     pub fn settle(&mut self, outcome: Outcome, standing: Standing) -> Next {
         match outcome {
             Outcome::Applied | Outcome::Already => Next::Acknowledge,

@@ -19,7 +19,8 @@ pub enum Freshness {
     Silent,
 }
 
-/// The answer at `now`, both times on the owner's monotonic clock. This bounds staleness; safety does not use it.
+/// The answer at `now`, both times on the owner's monotonic clock. This bounds staleness; safety does not use
+/// it.
 pub fn freshness(now: Duration, last_confirmed: Duration, most_peers_reach_store: bool) -> Freshness {
     if now.saturating_sub(last_confirmed) < CONFIRMED_FOR {
         Freshness::Fresh

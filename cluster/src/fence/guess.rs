@@ -11,8 +11,9 @@ pub enum KeyTime {
     Untimed,
 }
 
-/// Whether a command may be appended now. After a takeover the tail is a guess and the keys of the last two buckets
-/// are still loading: only what was never tried before may go ahead; everything else waits for the window.
+/// Whether a command may be appended now. After a takeover the tail is a guess and the keys of the last two
+/// buckets are still loading: only what was never tried before may go ahead; everything else waits for the
+/// window.
 pub fn may_guess(attempt: u32, key: KeyTime, window_loaded: bool) -> bool {
     window_loaded || (attempt == 0 && key != KeyTime::Untimed)
 }

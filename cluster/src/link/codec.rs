@@ -1,7 +1,7 @@
 //! Bytes of a link: each message is its length (4 bytes, big-endian) and its protobuf.
 //!
-//! The decoder never panics, never holds more than one message beyond what it was fed, and after its first error
-//! answers nothing but that error: a stream that lost its frame has no next message.
+//! The decoder never panics, never holds more than one message beyond what it was fed, and after its first
+//! error answers nothing but that error: a stream that lost its frame has no next message.
 
 use crate::link::LinkConfig;
 use bytes::{BufMut, Bytes, BytesMut};

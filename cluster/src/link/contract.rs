@@ -1,8 +1,8 @@
-//! What every implementation of [`Links`] must do, as a suite that runs on each of them: [`super::memory`] here, the
-//! simulated network and TCP in their crates. A case panics with what went wrong.
+//! What every implementation of [`Links`] must do, as a suite that runs on each of them: [`super::memory`]
+//! here, the simulated network and TCP in their crates. A case panics with what went wrong.
 //!
-//! A case starts on a fresh [`Wire`] of three nodes that are connected or about to be. It waits for events and never
-//! for time, but gives up after [`PATIENCE`] of the wire's own clock.
+//! A case starts on a fresh [`Wire`] of three nodes that are connected or about to be. It waits for events
+//! and never for time, but gives up after [`PATIENCE`] of the wire's own clock.
 
 use crate::{
     host::Host,

@@ -1,8 +1,9 @@
 //! What arrived for a node and was not yet taken: pure state between a wire and `Links::next`.
 //!
-//! Ups and downs are levels, not queues: per peer it holds what the node was told and what is true now, so that a
-//! link that flaps while nobody looks costs nothing, and frames of a connection end with it. Frames are bounded by
-//! the windows of the lanes. Peers take turns; urgent frames of all peers come before normal ones.
+//! Ups and downs are levels, not queues: per peer it holds what the node was told and what is true now, so
+//! that a link that flaps while nobody looks costs nothing, and frames of a connection end with it. Frames
+//! are bounded by the windows of the lanes. Peers take turns; urgent frames of all peers come before normal
+//! ones.
 
 use crate::{
     link::{Class, DownReason, LinkEvent},

@@ -1,8 +1,9 @@
-//! One side of one connection, as pure state: queues by class, batches, sequence numbers, credits, heart-beats.
+//! One side of one connection, as pure state: queues by class, batches, sequence numbers, credits,
+//! heart-beats.
 //!
-//! A wire asks [`Lane::fill`] what to write whenever it can write, hands what it read to [`Lane::take`], says what
-//! the node got by [`Lane::consumed`], and ends the connection on a [`Fault`] or when the lane is [`Lane::silent`].
-//! A connection starts with new lanes on both sides.
+//! A wire asks [`Lane::fill`] what to write whenever it can write, hands what it read to [`Lane::take`], says
+//! what the node got by [`Lane::consumed`], and ends the connection on a [`Fault`] or when the lane is
+//! [`Lane::silent`]. A connection starts with new lanes on both sides.
 
 use crate::link::{Class, FRAME_CREDITS, LinkConfig, LinkError};
 use bytes::Bytes;
@@ -84,8 +85,8 @@ impl Lane {
         out.queue.push_back(payload);
         Ok(())
     }
-    /// The next batch to write: frames within the peer's windows, urgent ones first; credit once half a window was
-    /// consumed; a heart-beat when it is time. `None` when there is nothing to say.
+    /// The next batch to write: frames within the peer's windows, urgent ones first; credit once half a
+    /// window was consumed; a heart-beat when it is time. `None` when there is nothing to say.
     pub fn fill(&mut self, now: Duration) -> Option<LinkBatch> {
         let envelopes = self.pick();
         let due = |inward: &Inbound| inward.consumed - inward.told >= self.config.window_credits / 2;

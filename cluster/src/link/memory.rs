@@ -1,5 +1,5 @@
-//! Links within one process: the reference that [`crate::link::contract`] is written against. No time passes and
-//! nothing is lost unless a link is cut; everything is encoded and decoded as on a wire.
+//! Links within one process: the reference that [`crate::link::contract`] is written against. No time passes
+//! and nothing is lost unless a link is cut; everything is encoded and decoded as on a wire.
 
 use crate::{
     link::{

@@ -68,7 +68,8 @@ proptest! {
 
     #[test]
     fn a_damaged_stream_is_batches_or_an_error(
-        batches in batches(), at in any::<prop::sample::Index>(), mask in 1u8..=255, cut in any::<prop::sample::Index>(),
+        batches in batches(), mask in 1u8..=255,
+        (at, cut) in any::<(prop::sample::Index, prop::sample::Index)>(),
     ) {
         let mut bytes: Vec<u8> = batches.iter().flat_map(|batch| encode(batch).to_vec()).collect();
         if !bytes.is_empty() {
