@@ -3,6 +3,7 @@
 //! This crate opens no socket and no file, asks no clock but its [`cluster::host::Host`] and does not know which
 //! database keeps its rows.
 
+pub mod admin;
 pub mod api;
 pub mod auth;
 pub mod channel;
