@@ -83,7 +83,7 @@ impl fmt::Display for CloseCode {
 pub struct Close {
     /// Why.
     pub code: CloseCode,
-    /// When to connect again, in milliseconds from now; `None` when the server asks not to.
+    /// When to connect again, in milliseconds from now; `None`: as the code says.
     pub delay_ms: Option<u32>,
     /// Where to connect, a URL; `None`: where one was.
     pub address: Option<String>,
@@ -96,7 +96,11 @@ impl From<CloseCode> for Close {
 }
 
 impl Close {
-    /// The reason text: `name`, then `delay_ms` unless reconnecting makes no sense, then the address if there
+    /// When to connect again, in milliseconds from now; `None`: do not.
+    pub fn reconnect_after_ms(&self) -> Option<u32> {
+        self.delay_ms.or(self.code.reconnect_after_ms())
+    }
+    /// The reason text: `name`, then `delay_ms` if there is one, then the address if there
     /// is one and it fits into 123 bytes.
     pub fn reason(&self) -> String {
         let Some(delay) = self.delay_ms else {

@@ -5,6 +5,7 @@
 mod decoders;
 mod descriptor;
 mod golden;
+mod protocol;
 mod schema;
 
 use crate::{frame, record, v1};

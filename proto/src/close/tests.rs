@@ -55,4 +55,6 @@ fn a_strange_reason_is_read_as_no_delay() {
     let close = Close::parse(4000, "going_away soon").expect("4000 is a known number");
     assert_eq!(close, Close { code: CloseCode::GoingAway, delay_ms: None, address: None });
     assert_eq!(Close::parse(4000, "").map(|c| c.delay_ms), Some(None));
+    assert_eq!(Close::parse(4000, "").and_then(|c| c.reconnect_after_ms()), Some(0), "then the code decides");
+    assert_eq!(Close::parse(4005, "revoked").and_then(|c| c.reconnect_after_ms()), None);
 }

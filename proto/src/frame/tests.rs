@@ -129,12 +129,16 @@ fn json_takes_numbers_as_strings_or_numbers_and_both_spellings_of_a_name() {
     ] {
         assert_eq!(decode_client(text.as_bytes(), WireForm::Json), expected, "{text}");
     }
+    let empty = decode_client(b"{}", WireForm::Json);
+    assert_eq!(decode_client(br#"{"ping":null}"#, WireForm::Json), empty, "null is absent");
     for text in [
         r#"{"id":-1}"#,
         r#"{"id":1.5}"#,
         r#"{"id":"18446744073709551616"}"#,
         r#"{"id":1,"id":2}"#,
         r#"{"ping":{},"leave":{}}"#,
+        r#"{"ping":{"note":null}}"#,
+        r#"{"ping":[]}"#,
         r#"{} {}"#,
         "",
         "null",

@@ -47,7 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         attempt = if ending.welcomed { 1 } else { attempt + 1 };
         let mut named = 0;
         if let Some(close) = ending.close {
-            match close.delay_ms {
+            match close.reconnect_after_ms() {
                 Some(delay) => named = delay,
                 None => return end(&shared, ClientError::Closed(close)),
             }

@@ -34,6 +34,8 @@ struct Position {
     tail: u64,
     held: BTreeMap<u64, Event>,
     asked: bool,
+    /// Something came since the last beacon.
+    moved: bool,
 }
 
 /// Positions in all channels.
@@ -70,6 +72,7 @@ impl Receiver {
         for position in self.channels.values_mut() {
             position.held.clear();
             position.asked = false;
+            position.moved = false;
             position.tail = position.last;
         }
     }
@@ -83,15 +86,20 @@ impl Receiver {
         for event in events {
             self.take(channel, event, &mut steps);
         }
-        self.ask_if_behind(channel, &mut steps);
+        if self.channels.get(channel).is_some_and(|position| !position.held.is_empty()) {
+            self.ask_if_behind(channel, &mut steps);
+        }
         steps
     }
-    /// The server's log ends at `tail`.
+    /// The server's log ends at `tail`. While events of the channel keep coming, the rest is on its way; when
+    /// none came since the last beacon, something is lost.
     pub fn beacon(&mut self, channel: &str, tail: u64) -> Vec<Step> {
         let mut steps = Vec::new();
         if let Some(position) = self.channels.get_mut(channel) {
             position.tail = position.tail.max(tail);
-            self.ask_if_behind(channel, &mut steps);
+            if !std::mem::take(&mut position.moved) {
+                self.ask_if_behind(channel, &mut steps);
+            }
         }
         steps
     }
@@ -118,7 +126,7 @@ impl Receiver {
             position.asked = false;
         }
     }
-    /// The log no longer reaches back: go on at `seq`.
+    /// What is before `seq` is not there any more, or not for us: go on at `seq`. Never goes back.
     pub fn skip_to(&mut self, channel: &str, seq: u64) -> Vec<Step> {
         self.start(channel, seq.saturating_sub(1));
         let mut steps = Vec::new();
@@ -133,6 +141,7 @@ impl Receiver {
     fn take(&mut self, channel: &str, event: Event, steps: &mut Vec<Step>) {
         let Some(position) = self.channels.get_mut(channel) else { return };
         position.tail = position.tail.max(event.seq);
+        position.moved = true;
         if event.seq <= position.last || position.held.contains_key(&event.seq) {
             self.duplicates += 1;
             return;
@@ -153,12 +162,13 @@ impl Receiver {
         {
             position.last = event.seq;
             if let Some(Body::ConversationJoined(joined)) = &event.body {
-                begun.push((joined.channel.clone(), joined.seq.saturating_sub(1)));
+                begun.push((joined.channel.clone(), joined.seq));
             }
             steps.push(Step::Apply(channel.to_owned(), Box::new(event)));
         }
         for (channel, seq) in begun {
-            self.start(&channel, seq);
+            // Joined again: what lies between was not for us.
+            steps.extend(self.skip_to(&channel, seq));
         }
     }
 

@@ -129,7 +129,8 @@ impl State {
 
     fn started(&mut self, cursors: &[v1::Cursor]) {
         for cursor in cursors {
-            self.receiver.start(&cursor.channel, cursor.seq);
+            let steps = self.receiver.skip_to(&cursor.channel, cursor.seq.saturating_add(1));
+            steps.into_iter().for_each(|step| self.step(step));
         }
     }
 

@@ -58,9 +58,22 @@ fn a_beacon_shows_that_the_last_event_was_lost() {
     let mut receiver = started();
     receiver.deliver("C1", events([1, 2]));
     assert_eq!(asks(&receiver.beacon("C1", 2)), []);
+    receiver.deliver("C1", events([2]));
+    assert_eq!(receiver.beacon("C1", 3), [], "events came just now: the rest may be on its way");
     assert_eq!(asks(&receiver.beacon("C1", 3)), [(2, 1)]);
     assert_eq!(receiver.beacon("C1", 3), [], "it was asked already");
     assert_eq!(receiver.beacon("C9", 3), [], "a channel that is not followed");
+}
+
+#[test]
+fn a_long_replay_is_not_asked_for_while_it_is_coming() {
+    let mut receiver = started();
+    receiver.deliver("C1", events([1]));
+    for hundred in 0..10 {
+        assert_eq!(receiver.beacon("C1", 100_000), []);
+        let steps = receiver.deliver("C1", events(2 + 100 * hundred..102 + 100 * hundred));
+        assert_eq!((applied(&steps).len(), asks(&steps)), (100, vec![]));
+    }
 }
 
 #[test]
@@ -122,6 +135,22 @@ fn a_conversation_joined_begins_with_the_join() {
 }
 
 #[test]
+fn joining_again_skips_what_was_said_in_between() {
+    let mut receiver = started();
+    receiver.deliver("C1", events([1, 2, 3]));
+    let joined = |seq| {
+        let body = Body::ConversationJoined(ConversationJoined { channel: "C1".to_owned(), seq, kind: 1 });
+        Event { body: Some(body), ..event(seq) }
+    };
+    receiver.start("user:U1", 8);
+    receiver.deliver("user:U1", vec![joined(9)]);
+    assert_eq!(applied(&receiver.deliver("C1", events([9]))), [9]);
+    receiver.start("user:U2", 1);
+    receiver.deliver("user:U2", vec![joined(2)]);
+    assert_eq!(receiver.last("C1"), Some(9), "an old join moves nothing back");
+}
+
+#[test]
 fn after_a_cut_the_server_begins_at_the_cursors_again() {
     let mut receiver = started();
     receiver.deliver("C1", events([1, 3]));
@@ -165,6 +194,7 @@ fn whatever_is_lost_doubled_or_late_everything_is_applied_once_in_order() {
         for seq in wire {
             steps.extend(receiver.deliver("C1", events([seq])));
         }
+        steps.extend(receiver.beacon("C1", 10));
         steps.extend(receiver.beacon("C1", 10));
         let mut answered = 0;
         while let Some((after, limit)) = asks(&steps).get(answered).copied() {
