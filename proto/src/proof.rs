@@ -78,6 +78,8 @@ fn kinds() -> Vec<Kind> {
         bare::<v1::ClientFrame>("client", "ClientFrame"),
         bare::<v1::ServerFrame>("server", "ServerFrame"),
         bare::<v1::Event>("event", "Event"),
+        bare::<v1::LinkHello>("link", "LinkHello"),
+        bare::<v1::LinkBatch>("link", "LinkBatch"),
     ];
     record::for_each(&mut kinds);
     kinds
