@@ -1,6 +1,7 @@
 //! The machine: operating system, sockets, disks, databases and configuration. It gives the actors what they need and
 //! decides nothing that Slack's users would notice.
 
+pub mod config;
 pub mod gateway;
 pub mod machine;
 pub mod storage;

@@ -147,7 +147,7 @@ impl Os {
         async move {
             let _counted = token;
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-                metrics::counter!("task_panics_total", "task" => label).increment(1);
+                metrics::counter!("waggle_task_panics_total", "task" => label).increment(1);
                 tracing::error!(task = label, "task panicked");
             }
         }
@@ -178,7 +178,7 @@ impl Seam for Os {
         let running = self.main.spawn_blocking(self.counted(work));
         Box::pin(async move {
             if running.await.is_err_and(|end| end.is_panic()) {
-                metrics::counter!("task_panics_total", "task" => "blocking").increment(1);
+                metrics::counter!("waggle_task_panics_total", "task" => "blocking").increment(1);
                 tracing::error!(task = "blocking", "task panicked");
             }
         })

@@ -38,7 +38,7 @@ use proto::v1::{
 };
 use redb::{ReadTransaction, StorageBackend};
 use retain::Retained;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -48,7 +48,7 @@ use tables::defs;
 use writer::{Done, Work, Writer};
 
 /// Settings of the embedded engine.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
     /// Memory for pages of the file, in bytes.

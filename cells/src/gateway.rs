@@ -1,0 +1,4 @@
+//! Sockets: what comes in over TCP becomes requests and sessions here.
+
+pub mod config;
+pub mod socket;

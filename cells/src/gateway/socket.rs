@@ -1,0 +1,348 @@
+//! A WebSocket over any stream. tungstenite reads, checks and answers control frames; frames that are ready to write
+//! go past it, many in one vectored write, and never into the middle of what it is writing.
+
+use actors::session::{FrameSocket, Incoming, SocketError};
+use bytes::Bytes;
+use cluster::host::Host;
+use std::{
+    future::{Future, poll_fn},
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tungstenite::{
+    Error, Message,
+    error::{CapacityError, ProtocolError},
+    protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext, frame::Utf8Bytes},
+};
+
+/// Frames of one vectored write. Linux takes 1,024; beyond 64 nothing is gained.
+const SLICES_MAX: usize = 64;
+/// Bytes of a close frame's reason. Source: RFC 6455, section 5.5, less the two bytes of the code.
+const REASON_BYTES_MAX: usize = 123;
+/// tungstenite's own output is pongs and closes: one of each, with headers.
+const CONTROL_OUT_BYTES_MAX: usize = 512;
+/// A message above this makes the read buffer large; a new one is taken when it is empty again.
+const SMALL_MESSAGE_BYTES: usize = 8 * 1024;
+/// Bytes that a peer may go on sending after its protocol violation while it is told why.
+const DRAIN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Limits of every socket of a gateway.
+pub struct SocketLimits {
+    /// For the time a close may take.
+    pub host: Host,
+    /// Payload of one message, in bytes.
+    pub frame_bytes_max: usize,
+    /// Read buffer of a connection, in bytes: most of what an idle one costs.
+    pub read_buffer_bytes: usize,
+    /// How long the peer may take to answer a close frame.
+    pub close_timeout: Duration,
+}
+
+impl SocketLimits {
+    fn config(&self) -> WebSocketConfig {
+        WebSocketConfig::default()
+            .read_buffer_size(self.read_buffer_bytes)
+            .write_buffer_size(0)
+            .max_write_buffer_size(CONTROL_OUT_BYTES_MAX)
+            .max_message_size(Some(self.frame_bytes_max))
+            .max_frame_size(Some(self.frame_bytes_max))
+    }
+    fn context(&self, already_read: Vec<u8>) -> WebSocketContext {
+        WebSocketContext::from_partially_read(already_read, Role::Server, Some(self.config()))
+    }
+}
+
+/// What of the connection still works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// What comes in is no longer WebSocket; a close frame can still be sent.
+    Deaf,
+    /// The peer is gone or closed, or a frame was cut off in the middle: nothing can be said any more.
+    Dead,
+}
+
+/// A server's end of a WebSocket.
+pub struct Socket<S> {
+    stream: S,
+    context: WebSocketContext,
+    limits: Arc<SocketLimits>,
+    health: Health,
+    /// A frame has been written in part: only its rest may follow.
+    torn: bool,
+    read: ReadBalance,
+}
+
+/// Bytes given to tungstenite against bytes of what it returned: when equal, its buffer is empty.
+///
+/// What it returned is counted with the shortest headers, so a peer that uses longer ones or fragments never balances
+/// and merely keeps its buffer.
+#[derive(Default)]
+struct ReadBalance {
+    fed: u64,
+    returned: u64,
+    large: bool,
+}
+
+impl ReadBalance {
+    fn returned(&mut self, payload: usize) {
+        let header = match payload {
+            0..126 => 6,
+            126..65_536 => 8,
+            _ => 14,
+        };
+        self.returned += (payload + header) as u64;
+        self.large |= payload > SMALL_MESSAGE_BYTES;
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
+    /// A socket whose handshake is done; `already_read` came after it.
+    pub fn new(stream: S, already_read: &[u8], limits: Arc<SocketLimits>) -> Self {
+        let read = ReadBalance { fed: already_read.len() as u64, ..Default::default() };
+        let context = limits.context(already_read.to_vec());
+        Self { stream, context, limits, health: Health::Good, torn: false, read }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, SocketError>>> {
+        if self.health != Health::Good || self.torn {
+            return Poll::Ready(None);
+        }
+        loop {
+            let mut wire = Wire { stream: &mut self.stream, cx, fed: &mut self.read.fed };
+            let message = match self.context.read(&mut wire) {
+                Ok(message) => message,
+                Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.shrink(cx);
+                    return Poll::Pending;
+                }
+                Err(e) => return Poll::Ready(self.failed(e)),
+            };
+            self.read.returned(message.len());
+            match message {
+                Message::Text(text) => return Poll::Ready(Some(Ok(Incoming::Text(text.into())))),
+                Message::Binary(bytes) => return Poll::Ready(Some(Ok(Incoming::Binary(bytes)))),
+                Message::Pong(_) => return Poll::Ready(Some(Ok(Incoming::Pong))),
+                Message::Ping(_) | Message::Close(_) | Message::Frame(_) => {} // the next read answers them
+            }
+        }
+    }
+
+    /// Gives the memory of a large message back once nothing of it is needed.
+    fn shrink(&mut self, cx: &mut Context<'_>) {
+        if !self.read.large || self.read.fed != self.read.returned || !self.context.can_write() {
+            return;
+        }
+        let mut wire = Wire { stream: &mut self.stream, cx, fed: &mut self.read.fed };
+        if self.context.flush(&mut wire).is_ok() {
+            self.context = self.limits.context(Vec::new());
+            self.read = ReadBalance::default();
+        }
+    }
+
+    /// What a failed read means for the session.
+    fn failed(&mut self, error: Error) -> Option<Result<Incoming, SocketError>> {
+        self.health = Health::Dead;
+        let error = match error {
+            Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return None,
+            Error::Io(e) if e.kind() == io::ErrorKind::ConnectionReset => return None,
+            Error::Io(e) => return Some(Err(SocketError::Io(e.to_string()))),
+            Error::Capacity(CapacityError::MessageTooLong { .. }) => SocketError::TooLarge,
+            Error::Utf8(_) => SocketError::NotUtf8,
+            other => SocketError::Protocol(other.to_string()),
+        };
+        self.health = Health::Deaf;
+        let reason = match error {
+            SocketError::TooLarge => "too_large",
+            SocketError::NotUtf8 => "not_utf8",
+            _ => "protocol",
+        };
+        metrics::counter!("waggle_ws_frames_refused_total", "reason" => reason).increment(1);
+        Some(Err(error))
+    }
+
+    /// Writes what tungstenite has to say: pongs and closes.
+    fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        let mut wire = Wire { stream: &mut self.stream, cx, fed: &mut self.read.fed };
+        match self.context.flush(&mut wire) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            Err(e) => {
+                self.health = Health::Dead;
+                Poll::Ready(Err(SocketError::Io(e.to_string())))
+            }
+        }
+    }
+
+    /// Writes as much as the kernel takes of `frames` from (frame, byte) on; moves `at` along.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        frames: &[Bytes],
+        at: &mut (usize, usize),
+    ) -> Poll<Result<(), SocketError>> {
+        while at.0 < frames.len() {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let mut used = 0;
+            for frame in frames[at.0..].iter().take(SLICES_MAX) {
+                let skip = if used == 0 { at.1 } else { 0 };
+                slices[used] = IoSlice::new(&frame[skip..]);
+                used += 1;
+            }
+            let written = if slices[..used].iter().all(|slice| slice.is_empty()) {
+                0
+            } else {
+                match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..used])) {
+                    Ok(0) => return Poll::Ready(Err(self.cut_off(&io::ErrorKind::WriteZero.into()))),
+                    Ok(written) => written,
+                    Err(e) => return Poll::Ready(Err(self.cut_off(&e))),
+                }
+            };
+            advance(frames, at, written);
+            self.torn = at.1 > 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn cut_off(&mut self, error: &io::Error) -> SocketError {
+        self.health = Health::Dead;
+        SocketError::Io(error.to_string())
+    }
+
+    /// Says goodbye; the peer's answer is awaited by the caller's clock.
+    async fn say_close(&mut self, code: u16, reason: &str) {
+        let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from(shorten(reason)) };
+        let mut wire_frame = Some(frame);
+        let said = poll_fn(|cx| {
+            let mut wire = Wire { stream: &mut self.stream, cx, fed: &mut self.read.fed };
+            // The first call queues the frame, the following ones flush it.
+            match self.context.close(&mut wire, wire_frame.take()) {
+                Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                other => Poll::Ready(other.is_ok()),
+            }
+        })
+        .await;
+        if !said {
+            return;
+        }
+        if self.health == Health::Good {
+            while poll_fn(|cx| self.poll_next(cx)).await.is_some_and(|message| message.is_ok()) {}
+        }
+        if self.health == Health::Deaf && self.stream.shutdown().await.is_ok() {
+            self.drain().await;
+        }
+    }
+
+    /// Reads and forgets: closing with unread bytes would reset the connection and lose the close frame.
+    async fn drain(&mut self) {
+        let mut left = DRAIN_BYTES_MAX;
+        poll_fn(|cx| {
+            let mut bytes = [0; 4096];
+            loop {
+                let mut buffer = ReadBuf::new(&mut bytes);
+                let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+                let count = buffer.filled().len();
+                left = left.saturating_sub(count);
+                if read.is_err() || count == 0 || left == 0 {
+                    return Poll::Ready(());
+                }
+            }
+        })
+        .await;
+    }
+}
+
+/// Moves (frame, byte) on by `written` bytes, past empty frames as well.
+fn advance(frames: &[Bytes], at: &mut (usize, usize), mut written: usize) {
+    while let Some(frame) = frames.get(at.0) {
+        let rest = frame.len() - at.1;
+        if written < rest {
+            at.1 += written;
+            return;
+        }
+        written -= rest;
+        *at = (at.0 + 1, 0);
+    }
+}
+
+/// The reason, cut at a character's border to what fits into a close frame.
+fn shorten(reason: &str) -> String {
+    let mut end = reason.len().min(REASON_BYTES_MAX);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason[..end].to_owned()
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> FrameSocket for Socket<S> {
+    fn next(&mut self) -> impl Future<Output = Option<Result<Incoming, SocketError>>> + Send {
+        poll_fn(|cx| self.poll_next(cx))
+    }
+
+    async fn send(&mut self, frames: &[Bytes]) -> Result<(), SocketError> {
+        if self.health == Health::Dead || self.torn {
+            return Err(SocketError::Io("an earlier write was cut off".into()));
+        }
+        poll_fn(|cx| self.poll_control(cx)).await?;
+        let mut at = (0, 0);
+        poll_fn(|cx| self.poll_write(cx, frames, &mut at)).await?;
+        poll_fn(|cx| Pin::new(&mut self.stream).poll_flush(cx)).await.map_err(|e| self.cut_off(&e))
+    }
+
+    // Boxed: it runs once, and a session's memory would hold its state for the whole connection.
+    fn close(&mut self, code: u16, reason: &str) -> impl Future<Output = ()> + Send {
+        let reason = reason.to_owned();
+        Box::pin(async move {
+            if self.health != Health::Dead && !self.torn {
+                let limits = Arc::clone(&self.limits);
+                let said = self.say_close(code, &reason);
+                if limits.host.timeout(limits.close_timeout, said).await.is_err() {
+                    metrics::counter!("waggle_ws_closes_unanswered_total").increment(1);
+                }
+            }
+            self.health = Health::Dead;
+            drop(self.stream.shutdown().await);
+        })
+    }
+}
+
+/// The stream as tungstenite wants it: what would wait is `WouldBlock`, and the task is woken.
+struct Wire<'a, 'c, S> {
+    stream: &'a mut S,
+    cx: &'a mut Context<'c>,
+    fed: &'a mut u64,
+}
+
+fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
+    match poll {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+impl<S: AsyncRead + Unpin> io::Read for Wire<'_, '_, S> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut buffer = ReadBuf::new(bytes);
+        or_would_block(Pin::new(&mut *self.stream).poll_read(self.cx, &mut buffer))?;
+        *self.fed += buffer.filled().len() as u64;
+        Ok(buffer.filled().len())
+    }
+}
+
+impl<S: AsyncWrite + Unpin> io::Write for Wire<'_, '_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        or_would_block(Pin::new(&mut *self.stream).poll_write(self.cx, bytes))
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        or_would_block(Pin::new(&mut *self.stream).poll_flush(self.cx))
+    }
+}
+
+#[cfg(test)]
+mod tests;
