@@ -54,8 +54,10 @@ pub enum ToSession {
     Typing(Arc<(LogId, UserId)>),
     /// The answer to an own command, by its number.
     Answered(u64, Box<Result<Done, Refusal>>),
-    /// The answer to an own command got lost: send it again.
+    /// The answer to an own command got lost.
     Lost(u64),
+    /// Time to send an own command again.
+    Again(u64),
     /// A frame that some other task made for this client.
     Frame(Bytes),
     /// Time to ping.

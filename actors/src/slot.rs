@@ -16,7 +16,7 @@ use crate::store::{LogId, StoreError};
 use cluster::slots::Slot;
 use proto::id::UserId;
 use proto::refusal::Refusal;
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, ActorStatus, SupervisionEvent};
 use ractor_cluster::RactorMessage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -133,6 +133,8 @@ impl SlotState {
     /// The channel's actor, started if there is none.
     fn hot(&mut self, log: &LogId) -> Option<&Running> {
         let entry = self.channels.entry(log.clone()).or_default();
+        // An actor that failed is replaced at once: what is sent to it would be lost until its end is noticed.
+        entry.hot.take_if(|hot| hot.actor.get_status() > ActorStatus::Running);
         if entry.hot.is_none() {
             let args = ChannelArgs {
                 id: log.clone(),

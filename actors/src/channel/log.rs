@@ -6,6 +6,7 @@
 use super::window::{Seen, Window};
 use crate::command::{Aside, Command};
 use crate::gate::Admitted;
+use crate::store::fence::event_bytes;
 use crate::store::{APPEND_BYTES_MAX, APPEND_ROWS_MAX, Append, BUCKET_ROWS, BatchId, LogId, ViewWrite};
 use crate::subject::Draft;
 use cluster::slots::Slot;
@@ -133,7 +134,7 @@ impl Log {
         let bucket = bucket_of(self.durable + 1);
         let mut bytes = 0;
         while let Some(next) = self.staged.front() {
-            let size = prost::Message::encoded_len(&next.event);
+            let size = event_bytes(&next.event);
             let full = self.flying.len() == APPEND_ROWS_MAX || bytes + size > APPEND_BYTES_MAX;
             if bucket_of(next.event.seq) != bucket || (full && !self.flying.is_empty()) {
                 break;

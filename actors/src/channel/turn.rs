@@ -11,6 +11,7 @@ use crate::gate::Admitted;
 use crate::store::{BatchId, StoreError};
 use crate::subject::{Decision, Draft, Loaded, Need, about};
 use proto::refusal::Refusal;
+use ractor::ActorRef;
 use std::sync::Arc;
 
 /// Follow-ups that may wait before the channel takes no more commands.
@@ -130,10 +131,10 @@ impl ChannelState {
         }
         self.args.pilot.host.entropy().fill(&mut batch);
         let Some(append) = hot.log.take_batch(BatchId(batch)) else { return };
-        let (pilot, myself) = (self.args.pilot.clone(), self.myself.clone());
+        let (pilot, mut tower) = (self.args.pilot.clone(), Tower(Some(self.myself.clone())));
         self.args.pilot.host.spawn("channel append", async move {
             let landed = pilot.fly(append).await;
-            let _ = myself.cast(ChannelMessage::Landed(landed));
+            tower.tell(landed);
         });
     }
 
@@ -198,6 +199,9 @@ impl ChannelState {
         for staged in hot.log.abandon() {
             match &reason {
                 Some(error) => staged.reply.answer(Err(Refusal::Unavailable(error.to_string()))),
+                None if staged.command.attempt >= crate::router::RESENDS_MAX => {
+                    staged.reply.answer(Err(Refusal::Unknown));
+                }
                 None => {
                     let attempt = staged.command.attempt + 1;
                     self.waiting.push_back((Command { attempt, ..staged.command }, staged.reply));
@@ -244,6 +248,25 @@ impl ChannelState {
             hot.log.set_followed(next.map_or(hot.log.durable(), |next| next - 1));
         }
         self.run_follow_ups();
+    }
+}
+
+/// Tells the channel how a flight ended, also when the flight's task panicked: then nothing is known of the append,
+/// and what the store has decides.
+struct Tower(Option<ActorRef<ChannelMessage>>);
+
+impl Tower {
+    fn tell(&mut self, landed: Landed) {
+        if let Some(channel) = self.0.take() {
+            // The actor may be gone: whoever comes after it reads the store.
+            let _ = channel.cast(ChannelMessage::Landed(landed));
+        }
+    }
+}
+
+impl Drop for Tower {
+    fn drop(&mut self) {
+        self.tell(Landed::Reload);
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Ending, PINGS_MISSED_MAX, Session, ToSession, wire};
 use crate::channel::Replay;
 use crate::command::Done;
 use crate::delivery::Delivery;
-use crate::router::RESENDS_MAX;
+use crate::router::{RESENDS_MAX, back_off};
 use crate::shard::ShardMessage;
 use crate::store::{LogId, StoreError};
 use proto::close::CloseCode;
@@ -29,6 +29,7 @@ impl Session {
             ToSession::Typing(typed) => self.typed(&typed.0, typed.1.as_str()),
             ToSession::Answered(number, result) => self.answered(number, &result),
             ToSession::Lost(number) => self.lost(number),
+            ToSession::Again(number) => self.again(number),
             ToSession::Frame(frame) => self.out.push(frame),
             ToSession::Tick => self.tick(),
             ToSession::GoAway(reason, delay) => self.go_away(reason, delay),
@@ -126,10 +127,24 @@ impl Session {
         if pending.command.attempt >= RESENDS_MAX {
             return self.answered(number, &Err(Refusal::Unknown));
         }
+        let wait = back_off(pending.command.attempt);
         pending.command.attempt += 1;
         metrics::counter!("waggle_commands_resent_total").increment(1);
-        let (log, command) = (pending.log.clone(), pending.command.clone());
-        self.submit(number, &log, command);
+        let Some(place) = self.mailbox.upgrade().and_then(|mailbox| mailbox.try_reserve_owned().ok()) else {
+            return self.answered(number, &Err(Refusal::Unknown));
+        };
+        let host = self.context.host.clone();
+        self.context.host.spawn("session resend", async move {
+            host.sleep(wait).await;
+            place.send(ToSession::Again(number));
+        });
+    }
+
+    fn again(&mut self, number: u64) {
+        if let Some(pending) = self.pending.get(&number) {
+            let (log, command) = (pending.log.clone(), pending.command.clone());
+            self.submit(number, &log, command);
+        }
     }
 
     /// The shard's clock: three unanswered pings end the session; what is behind is announced.

@@ -130,9 +130,13 @@ fn may_write(log: &LogId, view: &ViewWrite) -> bool {
         ViewWrite::Joined { .. } | ViewWrite::Mark { .. } | ViewWrite::Token { .. } => {
             matches!(log.channel, ChannelId::User(_))
         }
-        ViewWrite::User { .. } | ViewWrite::Conversation { .. } | ViewWrite::Workspace(_) => {
-            matches!(log.channel, ChannelId::Workspace(_))
-        }
+        ViewWrite::User { .. } | ViewWrite::Workspace(_) => matches!(log.channel, ChannelId::Workspace(_)),
+        // The workspace's log begins a conversation's row, the conversation's own log changes it from then on.
+        ViewWrite::Conversation { channel, .. } => match &log.channel {
+            ChannelId::Conversation(own) => own == channel,
+            ChannelId::Workspace(_) => true,
+            ChannelId::User(_) => false,
+        },
         _ => true,
     }
 }
