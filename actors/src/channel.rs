@@ -277,6 +277,7 @@ impl ChannelState {
     ) {
         let Some(hot) = &self.hot else { return self.readers.push((after, limit, reply, permit)) };
         let tail = hot.log.durable();
+        // Nothing to read: also how a channel is woken.
         if after >= tail {
             let _ = reply.send(Ok(Replay { events: Vec::new(), first: 1, tail }));
             return;

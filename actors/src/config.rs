@@ -53,6 +53,17 @@ pub struct Config {
     pub rate_burst: u32,
 }
 
+impl Config {
+    /// The WebSocket URL of a path under the public URL; empty when that is not known yet.
+    pub fn socket_url(&self, path: &str) -> String {
+        let base = self.public_url.trim_end_matches('/');
+        match base.strip_prefix("http") {
+            Some(rest) => format!("ws{rest}/{path}"),
+            None => String::new(),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

@@ -2,31 +2,36 @@
 
 use std::time::Duration;
 
+/// One token in the bucket's unit: exact, so that what accrued is never rounded away.
+const TOKEN: u64 = 1_000_000_000;
+
 /// A token bucket: `per_s` on average, `burst` at once. Time is an argument.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenBucket {
-    per_s: f64,
-    burst: f64,
-    tokens: f64,
+    per_s: u64,
+    burst: u64,
+    /// In billionths of a token: what one token a second brings in a nanosecond.
+    held: u64,
     at: Duration,
 }
 
 impl TokenBucket {
     /// A full bucket.
     pub fn new(per_s: u32, burst: u32, now: Duration) -> Self {
-        let (per_s, burst) = (f64::from(per_s.max(1)), f64::from(burst.max(1)));
-        Self { per_s, burst, tokens: burst, at: now }
+        let burst = u64::from(burst.max(1)) * TOKEN;
+        Self { per_s: u64::from(per_s.max(1)), burst, held: burst, at: now }
     }
     /// Takes one, or says after how many milliseconds there will be one.
     pub fn take(&mut self, now: Duration) -> Result<(), u32> {
-        let passed = now.saturating_sub(self.at).as_secs_f64();
+        let passed = u64::try_from(now.saturating_sub(self.at).as_nanos()).unwrap_or(u64::MAX);
         self.at = self.at.max(now);
-        self.tokens = (self.tokens + passed * self.per_s).min(self.burst);
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
+        self.held = self.held.saturating_add(passed.saturating_mul(self.per_s)).min(self.burst);
+        if let Some(rest) = self.held.checked_sub(TOKEN) {
+            self.held = rest;
             return Ok(());
         }
-        Err(((1.0 - self.tokens) / self.per_s * 1000.0).ceil().max(1.0) as u32)
+        let wait_ms = (TOKEN - self.held).div_ceil(self.per_s).div_ceil(1_000_000);
+        Err(u32::try_from(wait_ms).unwrap_or(u32::MAX))
     }
 }
 

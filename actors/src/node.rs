@@ -99,6 +99,7 @@ impl Node {
         let tickets = Tickets::new(host.clone(), config.tickets_max, config.ticket_ms);
         let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
         let shards = start_relay(&context, me.id.as_str());
+        host.spawn("wake", wake(context.clone()));
         let sessions_max = context.config.sessions_max;
         let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
         Ok(Self { context, gateway, me, claimed: claimed.claimed, root })
@@ -124,6 +125,21 @@ impl Node {
     /// Ends all actors at once, as a crash does: nothing is drained.
     pub fn kill(&self) {
         self.root.kill();
+    }
+}
+
+/// Wakes the channels that were written to last before this node started: what follows from their events in other
+/// logs may not have been done.
+async fn wake(context: Context) {
+    match context.store.last_active().await {
+        Err(error) => tracing::warn!(%error, "channels active before the start could not be read"),
+        Ok(logs) => {
+            for log in logs {
+                if let Err(error) = context.router.read(&log, u64::MAX, 1).await {
+                    tracing::warn!(?log, %error, "channel could not be woken; it is when somebody needs it");
+                }
+            }
+        }
     }
 }
 

@@ -81,8 +81,15 @@ pub async fn direct(
     }
     let channel = id::direct(workspace, &members);
     let log = Context::conversation(workspace, &channel);
-    if context.store.member(&log, me).await.map_err(refusal)?.is_some() {
-        return Ok(Opened { channel, already: true });
+    let known = context.store.members(&log, None, DIRECT_MEMBERS_MAX + 1).await.map_err(refusal)?.rows;
+    if !known.is_empty() {
+        // The id is a hash: two sets of people that share one must never share a conversation.
+        let same = known.iter().map(|(user, _)| user).eq(&members);
+        return if same {
+            Ok(Opened { channel, already: true })
+        } else {
+            Err(Refusal::Named("id_collision"))
+        };
     }
     for user in members.iter().filter(|user| *user != me) {
         match context.store.user(workspace, user).await.map_err(refusal)? {

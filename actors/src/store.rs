@@ -376,6 +376,9 @@ pub trait Store: Send + Sync + 'static {
     fn token(&self, hash: &str) -> Answer<Option<TokenRow>>;
     /// Channels of a slot that were appended to in a minute (us / 60,000,000).
     fn active(&self, slot: Slot, minute: u64) -> Answer<Vec<LogId>>;
+    /// Channels appended to in the newest two recorded minutes of each slot: what a node that starts again has to
+    /// look at, however long it was down. One read.
+    fn last_active(&self) -> Answer<Vec<LogId>>;
     /// Drops the log rows of closed buckets whose last row is older than `before_us`; heads stay. Answers how many
     /// buckets were dropped. `keep` newest buckets are never dropped (at least the open one).
     fn retain_log(&self, log: &LogId, before_us: Micros, keep: usize) -> Answer<usize>;

@@ -1,5 +1,6 @@
 //! What a log is about: the rules that turn commands into events and events into views. Pure: no time, chance or IO.
 
+use crate::channel::window::{OldKey, OldKeyFound};
 use crate::command::{Aside, Command, Verb};
 use crate::conversation::Conversation;
 use crate::inbox::Inbox;
@@ -64,6 +65,8 @@ pub enum Need {
         /// Seq of the last staged event that touched the thread.
         durable: u64,
     },
+    /// The first try of a key that is older than the window.
+    Key(OldKey),
 }
 
 impl Need {
@@ -72,6 +75,8 @@ impl Need {
         match self {
             Self::Message(us) | Self::Reaction(us, ..) => *us,
             Self::LastReplies { parent_us, .. } => *parent_us,
+            // No message has such a time: keys wait by themselves.
+            Self::Key(old) => old.key as u64 | 1 << 63,
         }
     }
 }
@@ -85,6 +90,8 @@ pub enum Loaded {
     Reaction(Micros, String, UserId, bool),
     /// The last two replies, newest first, and the seq up to which they are current.
     LastReplies(Micros, u64, Vec<Micros>),
+    /// What is known of an old key.
+    Key(u128, OldKeyFound),
 }
 
 /// What an event changes.

@@ -56,9 +56,8 @@ pub async fn rtm_connect(call: &Call) -> Answer {
     let row = workspace(call).await?;
     let ticket = call.context.tickets.issue(call.me.login.clone());
     let ticket = ticket.ok_or(proto::refusal::Refusal::Busy { retry_after_ms: 1000 })?;
-    let socket = base_url(&call.context).replacen("http", "ws", 1);
     Ok(shape::object(json!({
-        "url": format!("{socket}rtm/{ticket}"),
+        "url": call.context.config.socket_url(&format!("rtm/{ticket}")),
         "self": { "id": call.user().as_str(), "name": call.me.user.name },
         "team": { "id": call.workspace().as_str(), "name": row.name, "domain": row.domain },
     })))

@@ -3,7 +3,7 @@
 //! Pure. Events are staged in memory first and leave in batches; nothing staged is acknowledged before its batch is
 //! known applied (F3), and no second batch is built while one is open (F5).
 
-use super::window::{Seen, Window};
+use super::window::{OldKeyFound, Seen, Window};
 use crate::command::{Aside, Command};
 use crate::gate::Admitted;
 use crate::store::fence::event_bytes;
@@ -86,11 +86,15 @@ impl Log {
         self.staged.is_empty() && self.flying.is_empty()
     }
     /// What is known of a command's key.
-    pub fn seen(&self, command: &Command, fingerprint: u64) -> Seen {
+    pub fn seen(&self, command: &Command, fingerprint: u64, now: Micros) -> Seen {
         if command.key.is_empty() {
             return Seen::New;
         }
-        self.window.look_up(command.sender_str(), &command.key, fingerprint)
+        self.window.look_up(command.sender_str(), &command.key, fingerprint, now)
+    }
+    /// Takes what a look-up of an old key found.
+    pub fn learn(&mut self, key: u128, found: OldKeyFound) {
+        self.window.learn(key, found);
     }
     /// Gives a draft its place and time.
     pub fn number(&mut self, command: &Command, draft: Draft, fingerprint: u64, now: Micros) -> Event {
@@ -99,7 +103,7 @@ impl Log {
         self.countable += u64::from(draft.countable);
         self.broadcast += u64::from(draft.broadcast);
         if bucket_of(self.tail) != bucket_of(self.tail - 1) {
-            self.window.roll();
+            self.window.roll(self.last_us);
         }
         if !command.key.is_empty() {
             let sender = command.sender_str();

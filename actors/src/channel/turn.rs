@@ -10,6 +10,7 @@ use crate::follow;
 use crate::gate::Admitted;
 use crate::store::{BatchId, StoreError};
 use crate::subject::{Decision, Draft, Loaded, Need, about};
+use proto::key::KeyError;
 use proto::refusal::Refusal;
 use ractor::ActorRef;
 use std::sync::Arc;
@@ -52,8 +53,13 @@ impl ChannelState {
             reply.answer(Err(error.into()));
             return Ok(());
         }
-        match hot.log.seen(&command, fingerprint) {
+        match hot.log.seen(&command, fingerprint, now) {
             Seen::New => {}
+            Seen::Old(old) => return Err(Box::new((Need::Key(old), command, reply))),
+            Seen::Forgotten => {
+                reply.answer(Err(KeyError::TooOld.into()));
+                return Ok(());
+            }
             Seen::Reused => {
                 reply.answer(Err(Refusal::KeyReused));
                 return Ok(());
@@ -91,7 +97,7 @@ impl ChannelState {
             return self.parking.delay(seq, need);
         }
         metrics::counter!("waggle_rows_loaded_total").increment(1);
-        let row = load::row(&*self.args.pilot.store, &self.args.id, need.clone());
+        let row = load::row(&self.args.pilot.store, &self.args.id, need.clone());
         let myself = self.myself.clone();
         self.args.pilot.host.spawn("channel row", async move {
             let _ = myself.cast(ChannelMessage::RowLoaded(need, Box::new(row.await)));
@@ -103,6 +109,7 @@ impl ChannelState {
         let Some(hot) = &mut self.hot else { return };
         let mut line = self.parking.take(need.about());
         match loaded {
+            Ok(Loaded::Key(key, found)) => hot.log.learn(key, found),
             Ok(loaded) => hot.subject.loaded(loaded),
             Err(error) => {
                 for (_, reply) in line {

@@ -97,6 +97,7 @@ impl Rows {
             Loaded::LastReplies(parent_us, touched, replies) => {
                 self.previous = Some(PreviousReply { parent_us, touched, replies });
             }
+            Loaded::Key(..) => {}
         }
     }
     /// Lets go of the oldest rows above the limit, and of reactions and absences, that the store has too.

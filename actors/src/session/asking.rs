@@ -2,11 +2,14 @@
 
 use super::commands::{Asked, asked, strip_claims};
 use super::{ECHOES_MAX, Incoming, Pending, Session, ToSession, opening, wire};
+use crate::channel::Replay;
 use crate::command::{Command, Done, Reply, Verb};
 use crate::context::Context;
+use crate::delivery::Delivery;
 use crate::rtm::{self, RtmIn};
 use crate::store::LogId;
 use bytes::Bytes;
+use prost::Message;
 use proto::close::CloseCode;
 use proto::frame::{self, WireForm};
 use proto::id::{ChannelId, ConversationId};
@@ -14,11 +17,14 @@ use proto::refusal::Refusal;
 use proto::ts;
 use proto::v1::client_frame::Frame;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{Content, Cursor, Following, Page, Pong};
+use proto::v1::{Content, Cursor, Event, Following, Page, Pong};
+use std::sync::Arc;
 use tokio::sync::mpsc::OwnedPermit;
 
 /// Events of one `range` answer.
 const RANGE_EVENTS_MAX: usize = 500;
+/// Bytes of one `range` answer's events in protobuf; a single event may be larger.
+const PAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// The way back for a command's answer: a place in the session's mailbox, reserved when the command was taken.
 struct SessionReply {
@@ -206,7 +212,7 @@ impl Session {
             match context.router.read(&log, after, limit).await {
                 Err(error) => wire::refuse(re, &Refusal::Unavailable(error.to_string()), form),
                 Ok(replay) => {
-                    let events = replay.events.iter().map(|delivery| delivery.event.clone()).collect();
+                    let events = page_of(&replay);
                     let page = Page { channel: log.channel.to_string(), events, tail: replay.tail };
                     wire::say(re, Say::Page(page), form)
                 }
@@ -328,6 +334,17 @@ impl Session {
             }
         });
     }
+}
+
+/// As many events as one page may carry, at least one.
+fn page_of(replay: &Replay) -> Vec<Event> {
+    let mut bytes = 0;
+    let fits = |delivery: &&Arc<Delivery>| {
+        let first = bytes == 0;
+        bytes += delivery.event.encoded_len();
+        first || bytes <= PAGE_BYTES_MAX
+    };
+    replay.events.iter().take_while(fits).map(|delivery| delivery.event.clone()).collect()
 }
 
 /// The seq before which a user may not see a conversation's events: they joined there. 0 for their own logs.

@@ -171,7 +171,7 @@ impl Session {
         match self.form {
             WireForm::Rtm => self.out.push(frame::text(crate::rtm::goodbye().as_bytes())),
             form => {
-                let address = self.context.config.public_url.clone();
+                let address = self.context.config.socket_url("connect");
                 let away = GoAway { reason: reason.to_owned(), delay_ms, address };
                 self.out.push(wire::say(0, Say::GoAway(away), form));
             }

@@ -138,6 +138,9 @@ impl Store for MemoryStore {
     fn token(&self, hash: &str) -> Answer<Option<TokenRow>> {
         self.answer(|state| state.views.token(hash))
     }
+    fn last_active(&self) -> Answer<Vec<LogId>> {
+        self.answer(|state| state.logs.last_active())
+    }
     fn active(&self, slot: Slot, minute: u64) -> Answer<Vec<LogId>> {
         self.answer(|state| state.logs.active(slot, minute))
     }

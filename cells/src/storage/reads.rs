@@ -10,6 +10,7 @@ use cluster::slots::Slot;
 use prost::Message;
 use proto::v1::{ActiveRow, BucketRow, Event, Head, LogRow, SlotRow};
 use redb::{ReadTransaction, ReadableTable};
+use std::collections::BTreeSet;
 
 /// The newest bucket and its head.
 pub fn head(snapshot: &ReadTransaction, log: &LogId) -> Result<Option<(u32, Head)>, Trouble> {
@@ -135,6 +136,29 @@ pub fn active(snapshot: &ReadTransaction, slot: Slot, minute: u64) -> Result<Vec
         logs.push(log.ok_or_else(|| damaged("active", key.value(), "its key does not parse"))?);
     }
     Ok(logs)
+}
+
+/// Channels of the newest two recorded minutes of every slot.
+pub fn last_active(snapshot: &ReadTransaction) -> Result<Vec<LogId>, Trouble> {
+    let rows = frozen(snapshot, defs::active)?;
+    let mut logs = BTreeSet::new();
+    for slot in Slot::all() {
+        let at = Key::slot(slot);
+        let end = at.end();
+        let mut newest = None;
+        for row in ReadableTable::range::<&[u8]>(&rows, at.bytes()..end.as_slice())?.rev() {
+            let (key, row) = row?;
+            let ActiveRow {} = open("active", key.value(), row.value())?;
+            let unparsed = || damaged("active", key.value(), "its key does not parse");
+            let mut parts = Parts::after(&at, key.value()).ok_or_else(unparsed)?;
+            let minute = parts.u64().ok_or_else(unparsed)?;
+            if minute + 1 < *newest.get_or_insert(minute) {
+                break;
+            }
+            logs.insert(parts.log().ok_or_else(unparsed)?);
+        }
+    }
+    Ok(logs.into_iter().collect())
 }
 
 /// Claims of a range of slots, those that exist.

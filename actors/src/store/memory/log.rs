@@ -116,6 +116,14 @@ impl Logs {
         of_minute.map(|row| row.2.clone()).collect()
     }
 
+    pub fn last_active(&self) -> Vec<LogId> {
+        let newest: BTreeMap<Slot, u64> = self.active.iter().map(|row| (row.0, row.1)).collect();
+        let recent =
+            |row: &&(Slot, u64, LogId)| newest.get(&row.0).is_some_and(|minute| row.1 + 1 >= *minute);
+        let logs: BTreeSet<LogId> = self.active.iter().filter(recent).map(|row| row.2.clone()).collect();
+        logs.into_iter().collect()
+    }
+
     pub fn retain(&mut self, log: &LogId, before_us: Micros, keep: usize) -> usize {
         let all = self.directory.range_mut((log.clone(), 0)..=(log.clone(), u32::MAX));
         let closed = all.rev().skip(keep.max(1));
