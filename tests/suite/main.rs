@@ -1,3 +1,5 @@
 //! suite
 
+mod inline;
+mod store_contract;
 mod world;

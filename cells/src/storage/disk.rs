@@ -36,6 +36,9 @@ impl StorageBackend for DiskFile {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.0.write_all_at(data, offset)
     }
+    fn close(&self) -> io::Result<()> {
+        self.0.unlock()
+    }
 }
 
 /// Why the disk refused: what the engine decides by.
@@ -65,17 +68,22 @@ impl Disk {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Empties a file whose creation was cut short: no magic number, and nothing after the header. A damaged
-    /// database has pages there and is left alone.
-    pub fn clear_unfinished(&self) -> io::Result<()> {
+    /// Lets others have the backend. Nothing may be read or written afterwards.
+    pub fn release(&self) {
+        let _ = self.noted(self.backend.close()); // a lock that stays goes with the process
+    }
+
+    /// Empties a file whose creation was cut short, and says whether it was one: no magic number, and nothing after
+    /// the header. A damaged database has pages there and is left alone.
+    pub fn clear_unfinished(&self) -> io::Result<bool> {
         let len = self.len()?;
         if len == 0 || len > UNFINISHED_BYTES_MAX {
-            return Ok(());
+            return Ok(false);
         }
         let mut start = vec![0; HEADER_BYTES.min(len) as usize];
         self.read(0, &mut start)?;
         if start.iter().take(MAGIC_BYTES).any(|byte| *byte != 0) {
-            return Ok(());
+            return Ok(false);
         }
         let mut chunk = vec![0; 64 * 1024];
         let mut at = HEADER_BYTES;
@@ -83,11 +91,11 @@ impl Disk {
             let size = chunk.len().min((len - at) as usize);
             self.read(at, &mut chunk[..size])?;
             if chunk[..size].iter().any(|byte| *byte != 0) {
-                return Ok(());
+                return Ok(false);
             }
             at += size as u64;
         }
-        self.set_len(0)
+        self.set_len(0).map(|()| true)
     }
 
     fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
@@ -118,6 +126,6 @@ impl StorageBackend for Disk {
         self.noted(self.backend.write(offset, data))
     }
     fn close(&self) -> io::Result<()> {
-        Ok(()) // the backend closes with its last handle
+        Ok(()) // only one database is closed; see `release`
     }
 }

@@ -62,6 +62,12 @@ pub enum NotDone {
     Unknown(String),
 }
 
+impl State {
+    fn serves(&self, write: bool) -> bool {
+        self.database.is_some() && (self.writable || !write)
+    }
+}
+
 /// The database on its disk.
 pub struct Engine {
     host: Host,
@@ -72,18 +78,24 @@ pub struct Engine {
 
 struct State {
     database: Option<Database>,
+    /// False while the disk takes no writes and the database only reads.
+    writable: bool,
+    /// A commit failed and may have reached the file without being durable: nothing may be read until it is known.
+    unsettled: bool,
     /// Counts the databases that were opened, so that a fault of an older one is not held against the present one.
     opened: u64,
     /// When opening failed last, and why.
-    failed: Option<(Duration, String)>,
+    failed: Option<(Duration, StoreError)>,
     closed: bool,
 }
 
 impl Engine {
     /// Opens, or creates, the database on this disk.
     pub fn open(host: Host, disk: Disk, config: StorageConfig) -> Result<Self, super::OpenError> {
-        let database = format::open(&disk, config.cache_bytes)?;
-        let state = State { database: Some(database), opened: 1, failed: None, closed: false };
+        let database = format::open(&disk, config.cache_bytes, config.verify_on_open)?;
+        let database = Some(database);
+        let state =
+            State { database, writable: true, unsettled: false, opened: 1, failed: None, closed: false };
         Ok(Self { host, disk, config, state: RwLock::new(state) })
     }
 
@@ -91,7 +103,7 @@ impl Engine {
     pub fn read<T>(&self, work: impl Fn(&ReadTransaction) -> Result<T, Trouble>) -> Result<T, StoreError> {
         let mut refusal = StoreError::Busy;
         for _ in 0..READ_ATTEMPTS {
-            let state = self.usable()?;
+            let state = self.usable(false)?;
             let Some(database) = &state.database else { continue };
             let trouble = match caught(|| work(&database.begin_read()?)) {
                 Ok(answer) => return Ok(answer),
@@ -113,7 +125,7 @@ impl Engine {
         work: impl FnOnce(&mut Tables) -> Result<(T, bool), Trouble>,
         landed: impl Fn(&ReadTransaction, &T) -> Result<Option<bool>, Trouble>,
     ) -> Result<T, NotDone> {
-        let state = self.usable().map_err(NotDone::NotApplied)?;
+        let state = self.usable(true).map_err(NotDone::NotApplied)?;
         let Some(database) = &state.database else { return Err(NotDone::NotApplied(StoreError::Busy)) };
         let mut outcome = None;
         let result = caught(|| {
@@ -139,55 +151,88 @@ impl Engine {
         self.discard(opened);
         let refusal = self.explain(trouble);
         let Some(outcome) = outcome else { return Err(NotDone::NotApplied(refusal)) };
-        match self.read(|snapshot| landed(snapshot, &outcome)) {
-            Ok(Some(true)) => Ok(outcome),
-            Ok(Some(false)) => Err(NotDone::NotApplied(refusal)),
-            Ok(None) | Err(_) => Err(NotDone::Unknown(refusal.to_string())),
+        match self.settle(|snapshot| landed(snapshot, &outcome)) {
+            Some(true) => Ok(outcome),
+            Some(false) => Err(NotDone::NotApplied(refusal)),
+            None => Err(NotDone::Unknown(refusal.to_string())),
         }
+    }
+
+    /// Finds out whether a failed commit was applied. Opening the file for writing syncs its header, so what is
+    /// found then is durable. When the disk takes no writes, the file tells at least whether the commit is *not* in
+    /// it; then reads go on from there.
+    fn settle(&self, landed: impl Fn(&ReadTransaction) -> Result<Option<bool>, Trouble>) -> Option<bool> {
+        if self.usable(true).is_ok() {
+            return self.read(landed).ok().flatten();
+        }
+        let frozen = format::open_frozen(&self.disk, self.config.cache_bytes).ok();
+        let mut state = self.write_state();
+        let found = frozen.as_ref().map(|database| caught(|| landed(&database.begin_read()?)));
+        if let Some(Ok(Some(false))) = found {
+            (state.database, state.writable) = (frozen, false);
+            state.opened += 1;
+            return Some(false);
+        }
+        state.unsettled = true;
+        None
     }
 
     /// Closes the database; every later call is refused.
     pub fn close(&self) {
         let mut state = self.write_state();
-        state.closed = true;
-        discard(state.database.take());
+        if !state.closed {
+            state.closed = true;
+            discard(state.database.take());
+            self.disk.release();
+        }
     }
 
-    /// The present database, opened again if a fault took it.
-    fn usable(&self) -> Result<RwLockReadGuard<'_, State>, StoreError> {
+    /// The present database, opened again if a fault took it or if it only reads and is to write.
+    fn usable(&self, write: bool) -> Result<RwLockReadGuard<'_, State>, StoreError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        if state.database.is_some() {
+        if state.serves(write) {
             return Ok(state);
         }
         drop(state);
-        self.reopen(&mut self.write_state())?;
+        self.reopen(&mut self.write_state(), write)?;
         Ok(self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn reopen(&self, state: &mut State) -> Result<(), StoreError> {
+    fn reopen(&self, state: &mut State, write: bool) -> Result<(), StoreError> {
         if state.closed {
             return Err(StoreError::Unavailable("it has been closed".into()));
         }
-        if state.database.is_some() {
+        if state.serves(write) {
             return Ok(());
         }
         let now = self.host.monotonic();
-        if let Some((at, why)) = &state.failed
-            && now < *at + REOPEN_INTERVAL
-        {
-            return Err(StoreError::Unavailable(why.clone()));
+        if state.failed.as_ref().is_none_or(|(at, _)| now >= *at + REOPEN_INTERVAL) {
+            match format::open(&self.disk, self.config.cache_bytes, false) {
+                Ok(database) => {
+                    (state.database, state.writable, state.unsettled) = (Some(database), true, false);
+                    state.failed = None;
+                    state.opened += 1;
+                    metrics::counter!("waggle_store_reopened_total").increment(1);
+                    return Ok(());
+                }
+                Err(error) => state.failed = Some((now, self.reason(&error))),
+            }
         }
-        match format::open(&self.disk, self.config.cache_bytes) {
-            Ok(database) => {
-                (state.database, state.failed) = (Some(database), None);
-                state.opened += 1;
-                metrics::counter!("waggle_store_reopened_total").increment(1);
-                Ok(())
-            }
-            Err(error) => {
-                state.failed = Some((now, error.to_string()));
-                Err(StoreError::Unavailable(error.to_string()))
-            }
+        if !write
+            && !state.unsettled
+            && let Ok(database) = format::open_frozen(&self.disk, self.config.cache_bytes)
+        {
+            (state.database, state.writable) = (Some(database), false);
+            state.opened += 1;
+            return Ok(());
+        }
+        Err(state.failed.as_ref().map_or(StoreError::Busy, |(_, why)| why.clone()))
+    }
+
+    fn reason(&self, error: &super::OpenError) -> StoreError {
+        match self.disk.take_fault() {
+            Some(fault) if fault.full => StoreError::Full(fault.text),
+            _ => StoreError::Unavailable(error.to_string()),
         }
     }
 

@@ -3,28 +3,44 @@
 use super::OpenError;
 use super::disk::Disk;
 use super::engine::{Trouble, caught};
+use super::overlay::Overlay;
 use super::tables::{Tables, defs};
-use redb::{Database, DatabaseError, ReadableDatabase, StorageError, TableError};
+use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableError};
 use std::io;
 
 /// Version of tables, keys and rows that this build reads and writes.
 pub const FORMAT: u32 = 1;
+/// Memory for pages while opening is rehearsed.
+const REHEARSAL_CACHE_BYTES: usize = 16 * 1024 * 1024;
 const FORMAT_KEY: &[u8] = b"format";
 
-/// Opens the database on this disk, or creates it on an empty one.
-pub fn open(disk: &Disk, cache_bytes: usize) -> Result<Database, OpenError> {
-    disk.clear_unfinished().map_err(OpenError::Io)?;
-    let created =
-        caught(|| Ok(redb::Builder::new().set_cache_size(cache_bytes).create_with_backend(disk.clone())));
-    let database = match created {
+/// Opens the database on this disk, or creates it on an empty one. Tried on an overlay first, where every page is
+/// read if `verify`: a file that does not open is not written to.
+pub fn open(disk: &Disk, cache_bytes: usize, verify: bool) -> Result<Database, OpenError> {
+    if disk.len().map_err(OpenError::Io)? > 0 && !disk.clear_unfinished().map_err(OpenError::Io)? {
+        open_on(overlay(disk)?, REHEARSAL_CACHE_BYTES, verify)?;
+    }
+    open_on(disk.clone(), cache_bytes, false).inspect(|_| drop(disk.take_fault()))
+}
+
+/// Opens the database for reading only: the disk is not written to.
+pub fn open_frozen(disk: &Disk, cache_bytes: usize) -> Result<Database, OpenError> {
+    open_on(overlay(disk)?, cache_bytes, false)
+}
+
+fn overlay(disk: &Disk) -> Result<Overlay, OpenError> {
+    Overlay::new(disk.clone()).map_err(OpenError::Io)
+}
+
+fn open_on(backend: impl StorageBackend, cache_bytes: usize, verify: bool) -> Result<Database, OpenError> {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(cache_bytes).set_check_integrity_on_open(verify);
+    let database = match caught(|| Ok(builder.create_with_backend(backend))) {
         Ok(opened) => opened.map_err(refused)?,
-        Err(panicked) => return Err(OpenError::Damaged(format!("{panicked:?}"))),
+        Err(trouble) => return Err(OpenError::Damaged(trouble.refusal().to_string())),
     };
     match caught(|| check(&database)) {
-        Ok(FORMAT) => {
-            disk.take_fault();
-            Ok(database)
-        }
+        Ok(FORMAT) => Ok(database),
         Ok(found) => Err(OpenError::Format { found }),
         Err(Trouble::Redb(redb::Error::Io(error))) => Err(OpenError::Io(error)),
         Err(trouble) => Err(OpenError::Damaged(trouble.refusal().to_string())),

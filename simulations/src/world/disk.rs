@@ -57,6 +57,8 @@ struct State {
     room: Option<u64>,
     /// Writes, resizes and syncs until the disk breaks; `None`: it does not.
     breaks_in: Option<u64>,
+    /// Likewise until a single one fails.
+    fails_in: Option<u64>,
 }
 
 impl SimDisk {
@@ -111,6 +113,11 @@ impl SimDisk {
         self.state().breaks_in = changes;
     }
 
+    /// Lets this many more writes, resizes and syncs succeed, then one fail.
+    pub fn fail_once_in(&self, changes: u64) {
+        self.state().fails_in = Some(changes);
+    }
+
     /// Everything that happened so far; on a disk that does not record, since the last sync.
     pub fn history(&self) -> History {
         let state = self.state();
@@ -129,6 +136,12 @@ impl State {
             Some(0) => return Err(Error::other("the disk is broken")),
             Some(left) => *left -= 1,
             None => {}
+        }
+        if let Some(left) = self.fails_in {
+            self.fails_in = left.checked_sub(1);
+            if self.fails_in.is_none() {
+                return Err(Error::other("this write failed"));
+            }
         }
         self.changes.push(change);
         Ok(())
