@@ -93,9 +93,9 @@ impl Node {
             Actor::spawn(None, Root, ()).await.map_err(|error| StartError::Root(error.to_string()))?;
         let root = root.get_cell();
         let config = Arc::new(config);
-        let pilot = Pilot { host: host.clone(), store: store.clone(), claims, boot: me.boot.0 };
         let routes = cluster::router::Router::new(me.clone(), table);
-        let router = Router::new(routes, pilot, config.clone(), root.clone());
+        let pilot = Pilot { host: host.clone(), store: store.clone(), claims, routes };
+        let router = Router::new(pilot, config.clone(), root.clone());
         let tickets = Tickets::new(host.clone(), config.tickets_max, config.ticket_ms);
         let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
         let shards = start_relay(&context, me.id.as_str());

@@ -32,7 +32,6 @@ struct Keeper {
 }
 
 struct Shared {
-    routes: cluster::router::Router,
     pilot: Pilot,
     config: Arc<Config>,
     root: ActorCell,
@@ -45,9 +44,9 @@ pub struct Router(Arc<Shared>);
 
 impl Router {
     /// A router over the node's slot table; slot actors are started under `root` when first needed.
-    pub fn new(routes: cluster::router::Router, pilot: Pilot, config: Arc<Config>, root: ActorCell) -> Self {
+    pub fn new(pilot: Pilot, config: Arc<Config>, root: ActorCell) -> Self {
         let keepers = (0..SLOTS).map(|_| Mutex::new(None)).collect();
-        Self(Arc::new(Shared { routes, pilot, config, root, keepers }))
+        Self(Arc::new(Shared { pilot, config, root, keepers }))
     }
 
     /// The slot of a log.
@@ -62,7 +61,7 @@ impl Router {
         message: impl FnOnce(crate::gate::Permit) -> SlotMessage,
     ) -> Result<(), Refusal> {
         let slot = Self::slot(log);
-        let Route::Local { epoch } = self.0.routes.route(slot) else {
+        let Route::Local { epoch } = self.0.pilot.routes.route(slot) else {
             return Err(Refusal::Unavailable(format!("slot {slot} is not owned by this node")));
         };
         let mut keeper =
@@ -71,6 +70,10 @@ impl Router {
             keeper.epoch == epoch && keeper.actor.get_status() <= ractor::ActorStatus::Running
         });
         if !alive {
+            if let Some(old) = keeper.take() {
+                // Its epoch is over: what its channels have not answered is sent again to the new one.
+                old.actor.stop(Some("the slot's epoch changed".into()));
+            }
             *keeper = Some(self.start(slot, epoch)?);
         }
         let Some(keeper) = keeper.as_ref() else { return Err(Refusal::Unknown) };

@@ -2,10 +2,12 @@
 //! channel's turn never waits for the store.
 
 use crate::store::{Append, Appended, Store, StoreError};
-use cluster::claims::Claims;
-use cluster::fence::{Attempt, Flight, HeadSeen, Next, Outcome, Standing};
+use cluster::claims::{ClaimOutcome, Claims};
+use cluster::fence::{Attempt, Flight, HeadSeen, Next, Outcome, Standing, raised_claim};
 use cluster::host::Host;
+use cluster::router::Router;
 use cluster::slots::Slot;
+use cluster::table::Owner;
 use proto::v1::Head;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +46,8 @@ pub struct Pilot {
     pub store: Arc<dyn Store>,
     /// The slot table's rows.
     pub claims: Arc<dyn Claims>,
-    /// This node's life, as claims name it.
-    pub boot: u64,
+    /// This node and the slot table.
+    pub routes: Router,
 }
 
 impl Pilot {
@@ -76,7 +78,11 @@ impl Pilot {
                 }
                 Next::VerifyClaim => standing = self.verify(slot, standing).await,
                 Next::ReadHead => outcome = self.read_head(&append).await,
-                Next::RaiseEpoch { .. } | Next::LoadRows { .. } => return Landed::Reload,
+                Next::RaiseEpoch { to } => {
+                    self.raise(slot, to).await;
+                    return Landed::StepDown;
+                }
+                Next::LoadRows { .. } => return Landed::Reload,
                 Next::StepDown { .. } => return Landed::StepDown,
                 Next::Diverged { believed, found } => return Landed::Diverged { believed, found },
                 Next::Refuse => {
@@ -104,6 +110,20 @@ impl Pilot {
         }
     }
 
+    /// Raises our slot's epoch over that of a log that came from another slot. Whether it worked or not, the channel
+    /// starts again under what the table then says.
+    async fn raise(&self, slot: Slot, to: u64) {
+        let Some(owner) = self.routes.table().now().owner(slot).cloned() else { return };
+        let raised = Owner { epoch: to, ..owner.clone() };
+        match self.claims.claim(vec![raised_claim(slot, &owner, to)]).await {
+            Ok(outcomes) if outcomes.first() == Some(&ClaimOutcome::Applied) => {
+                self.routes.table().apply(&[(slot, raised)]);
+            }
+            Ok(_) => tracing::warn!(%slot, to, "epoch was not raised: the slot's row changed meanwhile"),
+            Err(error) => tracing::warn!(%slot, to, %error, "epoch was not raised"),
+        }
+    }
+
     /// Reads the slot's row; keeps the old standing when it cannot be read.
     async fn verify(&self, slot: Slot, standing: Standing) -> Standing {
         let partition = slot.number() / cluster::claims::SLOTS_PER_PARTITION;
@@ -112,13 +132,14 @@ impl Pilot {
             return standing;
         };
         match rows.into_iter().find(|(row, _)| *row == slot) {
-            Some((_, row)) if row.boot == self.boot => Standing::Ours { epoch: row.epoch },
+            Some((_, row)) if row.boot == self.routes.me().boot.0 => Standing::Ours { epoch: row.epoch },
             Some((_, row)) => Standing::Lost { epoch: row.epoch },
             None => standing,
         }
     }
 }
 
+/// What the fence looks at of a head.
 fn seen(head: &Head) -> HeadSeen {
     let mut batch = [0; 16];
     let bytes = head.batch.len().min(16);
