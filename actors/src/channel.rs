@@ -21,7 +21,7 @@ use crate::delivery::Delivery;
 use crate::gate::{Admitted, Permit};
 use crate::router::Router;
 use crate::slot::SlotMessage;
-use crate::store::{LogId, StoreError};
+use crate::store::{BUCKET_ROWS, LogId, StoreError};
 use crate::subject::{Loaded, Need, Subject};
 use audience::Audience;
 use cluster::slots::Slot;
@@ -37,6 +37,9 @@ use recent::Recent;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+
+/// Newest buckets of a log that are kept whatever their age.
+const BUCKETS_KEPT_MIN: usize = 2;
 
 /// Events of a log, ready to be sent, and its tail.
 #[derive(Debug, Clone, Default)]
@@ -231,6 +234,9 @@ impl ChannelState {
                 self.follow = awake.follow.into();
                 self.hot = Some(Hot { log: awake.log, subject: awake.subject });
                 self.args.audience.remind(&self.args.id, tail);
+                if tail > BUCKETS_KEPT_MIN as u64 * BUCKET_ROWS || self.args.config.retention_hours > 0 {
+                    self.retain();
+                }
                 self.run_follow_ups();
                 let waiting = std::mem::take(&mut self.waiting);
                 waiting.into_iter().for_each(|(command, reply)| self.take(command, reply));
@@ -259,6 +265,28 @@ impl ChannelState {
             let _ = reply.send(Err(error.clone()));
         }
         self.load();
+    }
+
+    /// Drops what nobody can ask for any more: log rows older than the resume window, messages older than the
+    /// retention. Looked at when the channel wakes and when a bucket is full.
+    pub(crate) fn retain(&self) {
+        let config = &self.args.config;
+        let (id, store) = (self.args.id.clone(), self.args.pilot.store.clone());
+        let now = self.args.pilot.host.now_us();
+        let before = |hours: u64| now.saturating_sub(hours * 3_600_000_000);
+        let log_before = before(config.resume_window_hours);
+        let messages_before = (config.retention_hours > 0).then(|| before(config.retention_hours));
+        self.args.pilot.host.spawn("channel retention", async move {
+            let dropped = store.retain_log(&id, log_before, BUCKETS_KEPT_MIN).await;
+            if let Err(error) = dropped {
+                tracing::warn!(channel = ?id, %error, "old log rows were not dropped; tried again later");
+            }
+            if let Some(before) = messages_before
+                && let Err(error) = store.retain_views(&id, before).await
+            {
+                tracing::warn!(channel = ?id, %error, "old messages were not dropped; tried again later");
+            }
+        });
     }
 
     fn tail(&mut self, reply: oneshot::Sender<Result<u64, StoreError>>, permit: Permit) {

@@ -33,6 +33,10 @@ pub struct Config {
     pub ping_interval_ms: u64,
     /// A write that does not finish within this long closes the connection, in ms.
     pub write_timeout_ms: u64,
+    /// How far back a client can resume, in hours; the newest two buckets of a log are kept in any case.
+    pub resume_window_hours: u64,
+    /// Messages older than this are dropped, in hours. 0: kept for ever.
+    pub retention_hours: u64,
     /// Owners tell followers the tails of channels that moved this often, in ms.
     pub beacon_interval_ms: u64,
     /// Messages waiting in a node's relay.
@@ -80,6 +84,8 @@ impl Default for Config {
             hello_timeout_ms: 10_000,
             ping_interval_ms: 10_000,
             write_timeout_ms: 30_000,
+            resume_window_hours: 7 * 24,
+            retention_hours: 0,
             beacon_interval_ms: 1000,
             relay_mailbox_max: 8192,
             ticket_ms: 30_000,

@@ -161,11 +161,13 @@ impl Shard {
         let Some(last) = events.last() else { return };
         let Some(entry) = self.logs.get_mut(&last.log) else { return };
         entry.tail = entry.tail.max(last.event.seq);
+        let age = Duration::from_micros(self.host.now_us().saturating_sub(last.event.us));
         for number in &entry.listeners {
             if let Some(session) = self.sessions.get(number) {
                 events.iter().for_each(|event| session.give(ToSession::Event(event.clone())));
             }
         }
+        metrics::histogram!("message_delivery_latency_p99", "region" => "0").record(age);
     }
 
     fn typing(&self, log: &LogId, user: &UserId) {

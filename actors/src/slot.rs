@@ -150,6 +150,7 @@ impl SlotState {
             match ActorRuntime::<Channel>::spawn_linked_instant(None, Channel, args, supervisor) {
                 Ok((actor, _starting)) => {
                     metrics::counter!("waggle_channels_started_total").increment(1);
+                    metrics::gauge!("channel_server_channels_per_host").increment(1.0);
                     self.running.insert(actor.get_id(), log.clone());
                     entry.hot =
                         Some(Running { actor, gate: Gate::new(self.args.config.channel_pending_max) });
@@ -244,6 +245,7 @@ impl SlotState {
 
     fn ended(&mut self, actor: &ActorId, error: Option<ActorProcessingErr>) {
         let Some(log) = self.running.remove(actor) else { return };
+        metrics::gauge!("channel_server_channels_per_host").decrement(1.0);
         let Some(entry) = self.channels.get_mut(&log) else { return };
         if entry.hot.as_ref().is_some_and(|hot| hot.actor.get_id() == *actor) {
             (entry.hot, entry.tail) = (None, None);

@@ -13,6 +13,7 @@ use cluster::slots::Slot;
 use proto::ts::{self, Micros};
 use proto::v1::{Event, Head};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// The bucket that holds a seq: buckets close by count, so it is arithmetic.
 pub fn bucket_of(seq: u64) -> u32 {
@@ -31,6 +32,8 @@ pub struct Staged {
     pub views: Vec<ViewWrite>,
     /// Context for live deliveries.
     pub aside: Aside,
+    /// When it was staged, on the host's monotonic clock.
+    pub at: Duration,
 }
 
 /// Position of a log and what is on the way.

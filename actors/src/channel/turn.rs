@@ -1,7 +1,7 @@
 //! A channel's turns: a command comes in, an event goes out.
 
 use super::flight::Landed;
-use super::log::Staged;
+use super::log::{Staged, bucket_of};
 use super::window::Seen;
 use super::{ChannelMessage, ChannelState, Hot, load};
 use crate::command::{Command, Done};
@@ -14,6 +14,7 @@ use proto::key::KeyError;
 use proto::refusal::Refusal;
 use ractor::ActorRef;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Follow-ups that may wait before the channel takes no more commands.
 const FOLLOW_MAX: usize = 16_384;
@@ -83,7 +84,10 @@ impl ChannelState {
                 let us = message.as_ref().map_or(0, |message| message.us);
                 reply.answer(Ok(Done { seq: 0, us, retried: false, event: None, message }));
             }
-            Decision::Append(draft) => hot.append(command, reply, *draft, fingerprint, now),
+            Decision::Append(draft) => {
+                let at = self.args.pilot.host.monotonic();
+                hot.append(command, reply, *draft, fingerprint, (now, at));
+            }
         }
         Ok(())
     }
@@ -173,8 +177,12 @@ impl ChannelState {
         let Some(hot) = &mut self.hot else { return };
         let staged = hot.log.applied();
         let durable = hot.log.durable();
+        let rolled = bucket_of(durable) != bucket_of(durable + 1 - staged.len() as u64);
         let mut events = Vec::with_capacity(staged.len());
-        for Staged { reply, event, aside, .. } in staged {
+        let now = self.args.pilot.host.monotonic();
+        let persist = metrics::histogram!("message_persist_latency_p99");
+        for Staged { reply, event, aside, at, .. } in staged {
+            persist.record(now.saturating_sub(at));
             self.follow
                 .extend(follow::ups(&self.args.id, &event).into_iter().map(|(log, up)| (event.seq, log, up)));
             let message = aside.message.clone();
@@ -191,6 +199,9 @@ impl ChannelState {
         hot.subject.durable(durable);
         if self.follow.is_empty() {
             hot.log.set_followed(durable);
+        }
+        if rolled {
+            self.retain();
         }
         let due = self.parking.due(durable);
         due.into_iter().for_each(|need| self.fetch(need));
@@ -278,9 +289,23 @@ impl Drop for Tower {
 }
 
 impl Hot {
-    fn append(&mut self, command: Command, reply: Admitted, draft: Draft, fingerprint: u64, now: u64) {
-        let event = self.log.number(&command, draft, fingerprint, now);
+    fn append(
+        &mut self,
+        command: Command,
+        reply: Admitted,
+        draft: Draft,
+        fingerprint: u64,
+        now: (u64, Duration),
+    ) {
+        let event = self.log.number(&command, draft, fingerprint, now.0);
         let applied = self.subject.apply(&event);
-        self.log.stage(Staged { command, reply, event, views: applied.views, aside: applied.aside });
+        self.log.stage(Staged {
+            command,
+            reply,
+            event,
+            views: applied.views,
+            aside: applied.aside,
+            at: now.1,
+        });
     }
 }

@@ -79,6 +79,7 @@ pub(super) async fn open<S: FrameSocket>(
         let _ = socket.send(&[wire::refuse(re, &refusal, form)]).await;
         return Err(CloseCode::Restarting);
     }
+    session.count_return(&hello);
     session.welcome(re, seat);
     Ok(session)
 }
@@ -113,6 +114,13 @@ async fn await_hello<S: FrameSocket>(
 }
 
 impl Session {
+    /// Counts those who come back.
+    fn count_return(&self, hello: &Hello) {
+        if !hello.cursors.is_empty() {
+            metrics::counter!("reconnection_rate", "region" => "0").increment(1);
+        }
+    }
+
     /// Follows the workspace, the user and the conversations they are in: the user's own log first, so that a join
     /// that happens meanwhile is seen there.
     async fn follow_all(&mut self, hello: &Hello) -> Result<(), Refusal> {
