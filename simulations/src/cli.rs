@@ -4,6 +4,7 @@ use crate::overrides;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use simulations::{
+    model,
     scenarios::{self, SCENARIOS, Scenario, Settings},
     world::{World, report::Report},
 };
@@ -59,6 +60,12 @@ enum Verb {
     },
     /// What can be run.
     List,
+    /// Explore the model of the ownership protocol: the right rules must hold, each broken one must break.
+    Model {
+        /// Print the shortest way to each broken invariant.
+        #[arg(long)]
+        steps: bool,
+    },
 }
 
 #[derive(Args, Clone)]
@@ -104,8 +111,21 @@ impl Cli {
                 SCENARIOS.iter().for_each(|scenario| println!("{:<10} {}", scenario.name, scenario.about));
                 Ok(ExitCode::SUCCESS)
             }
+            Verb::Model { steps } => Ok(check_model(steps)),
         }
     }
+}
+
+fn check_model(steps: bool) -> ExitCode {
+    let mut all_expected = true;
+    for report in model::check_all(&overrides::real_time) {
+        println!("{report}");
+        all_expected &= report.is_as_expected();
+        if steps || !report.is_as_expected() {
+            report.steps().iter().zip(1..).for_each(|(step, number)| println!("  {number:>2}. {step}"));
+        }
+    }
+    if all_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs each seed as a `replay` in a process of its own: the actor library keeps process-wide tables.

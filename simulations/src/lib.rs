@@ -5,5 +5,8 @@
 //! the C library's clock and entropy away from the crates below, so that a seed gives the same bytes in every
 //! process.
 
+pub mod clients;
+pub mod model;
+pub mod oracle;
 pub mod scenarios;
 pub mod world;

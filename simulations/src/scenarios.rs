@@ -1,6 +1,7 @@
 //! What can be run: each scenario is a world with a purpose and its own checks.
 
 pub mod echo;
+pub mod posts;
 pub mod yard;
 
 use crate::world::{World, report::Violation};
@@ -10,7 +11,7 @@ use std::time::Duration;
 /// Longest run, virtual hours.
 pub const HOURS_MAX: f64 = 10_000.0;
 /// The scenario that runs when none is named.
-pub const DEFAULT: &str = "yard";
+pub const DEFAULT: &str = "posts";
 
 /// What a run may be told.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +44,12 @@ pub struct Scenario {
 
 /// All scenarios.
 pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "posts",
+        about: "three nodes on disks of their own, people who post; crashes, a power cut, a pause, cuts",
+        hours: 1.0,
+        run: |world, settings| Box::pin(posts::run(world, settings)),
+    },
     Scenario {
         name: "yard",
         about: "supervised actors that talk, panic and are restarted, on machines that crash and pause",

@@ -72,3 +72,16 @@ fn http_and_websocket_over_bad_streams_replay_to_the_byte() {
         assert_eq!(field(&line, "faults"), 6, "{line}");
     }
 }
+
+#[test]
+fn three_nodes_with_everything_in_them_replay_an_hour_of_posts_to_the_byte() {
+    let lines = twice("posts", "1", "1");
+    let [line] = &lines[..] else { panic!("one seed, one line: {lines:?}") };
+    assert!(field(line, "hours").as_f64() >= Some(1.0), "{line}");
+    assert!(field(line, "messages").as_u64() > Some(15_000), "{line}");
+    let counts = field(line, "counts");
+    assert!(field(counts, "deliveries").as_u64() > Some(50_000), "{line}");
+    for (fault, least) in [("crash", 10), ("pause", 1), ("clock", 1), ("disk", 1), ("cut", 4), ("reset", 1)] {
+        assert!(field(counts, &format!("fault.{fault}")).as_u64() >= Some(least), "{fault}: {line}");
+    }
+}

@@ -6,6 +6,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Events kept in full for the story of a failure.
 pub const TAIL_EVENTS_MAX: usize = 4096;
+/// Kinds that are too many to tell a story by; they are hashed, and printed by a replay.
+const ROUTINE: [&str; 3] = ["sleep", "segment", "window"];
 
 struct Line {
     at: Nanos,
@@ -47,6 +49,9 @@ impl Trace {
         self.hasher.update(text.as_bytes());
         self.hasher.update(&(text.len() as u64).to_le_bytes());
         self.events += 1;
+        if !self.story && ROUTINE.contains(&kind) {
+            return;
+        }
         let line = Line { at, machine, kind, ids, text: text.into() };
         if self.story {
             println!("{}", line.show(&|machine| format!("machine-{}", machine.0)));
