@@ -155,11 +155,9 @@ impl Admin<'_> {
         let all = self.context.store.workspaces().await?;
         let mut stats = Vec::with_capacity(all.len());
         for (id, row) in all {
-            let users =
-                find::count(async |after| self.context.store.users(&id, after, find::PAGE).await).await?;
+            let users = find::count(|after| self.context.store.users(&id, after, find::PAGE)).await?;
             let channels =
-                find::count(async |after| self.context.store.conversations(&id, after, find::PAGE).await)
-                    .await?;
+                find::count(|after| self.context.store.conversations(&id, after, find::PAGE)).await?;
             stats.push(
                 json!({ "id": id.as_str(), "name": row.name, "users": users, "conversations": channels }),
             );

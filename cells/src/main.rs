@@ -1,3 +1,15 @@
 //! The `waggle` binary.
 
-fn main() {}
+use cells::cli::Cli;
+use clap::Parser;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    Cli::parse().run().unwrap_or_else(|error| {
+        eprintln!("waggle: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -2,7 +2,7 @@
 
 use super::AdminError;
 use crate::context::Context;
-use crate::store::{Listed, READ_ROWS_MAX, StoreError};
+use crate::store::{Answer, Listed, READ_ROWS_MAX, StoreError};
 use proto::id::{ConversationId, UserId, WorkspaceId};
 
 /// Rows of one read.
@@ -28,7 +28,7 @@ pub(super) async fn user(
         return Ok(id);
     }
     let handle = name.strip_prefix('@').unwrap_or(name);
-    let read = async |after| context.store.users(workspace, after, PAGE).await;
+    let read = |after| context.store.users(workspace, after, PAGE);
     let found = first(read, |row: &proto::v1::UserRow| row.name == handle).await?;
     found.ok_or_else(|| unknown("user", name))
 }
@@ -45,14 +45,14 @@ pub(super) async fn channel(
         return Ok(id);
     }
     let bare = name.strip_prefix('#').unwrap_or(name);
-    let read = async |after| context.store.conversations(workspace, after, PAGE).await;
+    let read = |after| context.store.conversations(workspace, after, PAGE);
     let found = first(read, |row: &proto::v1::ConversationRow| row.name == bare).await?;
     found.ok_or_else(|| unknown("channel", name))
 }
 
 /// The first row of a listing that fits, page by page.
 async fn first<K: Clone, V>(
-    read: impl AsyncFn(Option<K>) -> Result<Listed<K, V>, StoreError>,
+    read: impl Fn(Option<K>) -> Answer<Listed<K, V>>,
     fits: impl Fn(&V) -> bool,
 ) -> Result<Option<K>, StoreError> {
     let mut after = None;
@@ -70,7 +70,7 @@ async fn first<K: Clone, V>(
 
 /// How many rows a listing has.
 pub(super) async fn count<K: Clone, V>(
-    read: impl AsyncFn(Option<K>) -> Result<Listed<K, V>, StoreError>,
+    read: impl Fn(Option<K>) -> Answer<Listed<K, V>>,
 ) -> Result<usize, StoreError> {
     let (mut after, mut count) = (None, 0);
     loop {

@@ -27,6 +27,8 @@ pub struct Config {
     pub body_bytes_max: usize,
     /// A body must be complete within this long, in ms.
     pub body_timeout_ms: u64,
+    /// An HTTP client that takes nothing of its answer for this long is cut, in ms.
+    pub write_timeout_ms: u64,
     /// Arguments of an API call, and parts of a multipart body.
     pub args_max: usize,
     /// API calls running at the same time; callers beyond it are told to try again.
@@ -54,6 +56,7 @@ impl Default for Config {
             keep_alive_ms: 60_000,
             body_bytes_max: 1024 * 1024,
             body_timeout_ms: 10_000,
+            write_timeout_ms: 30_000,
             args_max: 256,
             calls_max: 1024,
             call_timeout_ms: 30_000,

@@ -1,6 +1,7 @@
 //! A WebSocket over any stream. tungstenite reads, checks and answers control frames; frames that are ready to write
 //! go past it, many in one vectored write, and never into the middle of what it is writing.
 
+use super::linger::linger;
 use actors::session::{FrameSocket, Incoming, SocketError};
 use bytes::Bytes;
 use cluster::host::Host;
@@ -27,8 +28,6 @@ const REASON_BYTES_MAX: usize = 123;
 const CONTROL_OUT_BYTES_MAX: usize = 512;
 /// A message above this makes the read buffer large; a new one is taken when it is empty again.
 const SMALL_MESSAGE_BYTES: usize = 8 * 1024;
-/// Bytes that a peer may go on sending after its protocol violation while it is told why.
-const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
 /// Limits of every socket of a gateway.
 pub struct SocketLimits {
@@ -234,27 +233,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
         if self.health == Health::Good {
             while poll_fn(|cx| self.poll_next(cx)).await.is_some_and(|message| message.is_ok()) {}
         }
-        if self.health == Health::Deaf && self.stream.shutdown().await.is_ok() {
-            self.drain().await;
+        if self.health == Health::Deaf {
+            linger(&mut self.stream).await;
         }
-    }
-
-    /// Reads and forgets: closing with unread bytes would reset the connection and lose the close frame.
-    async fn drain(&mut self) {
-        let mut left = DRAIN_BYTES_MAX;
-        poll_fn(|cx| {
-            let mut bytes = [0; 4096];
-            loop {
-                let mut buffer = ReadBuf::new(&mut bytes);
-                let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
-                let count = buffer.filled().len();
-                left = left.saturating_sub(count);
-                if read.is_err() || count == 0 || left == 0 {
-                    return Poll::Ready(());
-                }
-            }
-        })
-        .await;
     }
 }
 

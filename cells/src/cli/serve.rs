@@ -1,0 +1,143 @@
+//! `waggle serve`: one node, until it is told to stop.
+
+use super::exit;
+use crate::{
+    boot::Running,
+    config::{self, Bootstrap, Format, Sources},
+    machine::{Machine, Threads},
+    telemetry::Telemetry,
+};
+use anyhow::Context;
+use clap::Args;
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Threads get this long to end after everything was drained.
+const THREADS_STOP: Duration = Duration::from_secs(2);
+
+/// Run one node; everything it needs is built in.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Settings; `waggle config --explain` prints them all.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything is kept [default: $WAGGLE_DATA or ./waggle-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Address and port; port 0 picks one [default: 127.0.0.1:8065].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// What this node does, comma-separated.
+    #[arg(long, value_name = "ROLE,...")]
+    role: Option<String>,
+    /// What an empty data directory is seeded with.
+    #[arg(long, value_enum)]
+    bootstrap: Option<Bootstrap>,
+    /// How log records are written to stderr.
+    #[arg(long, value_enum)]
+    log_format: Option<Format>,
+    /// Any setting; may be given many times.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = config::load(self.sources())?;
+        let telemetry = Telemetry::start(&config.log)?;
+        if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+            tracing::warn!(%error, "limit of open files could not be raised");
+        }
+        let threads = Threads {
+            shards: config.node.shards,
+            workers: config.node.workers,
+            blocking_max: config.node.blocking_threads_max,
+        };
+        let drain = Duration::from_millis(config.node.drain_timeout_ms);
+        let machine = Machine::start(threads).context("threads could not be started")?;
+        let host = machine.host();
+        let drained = machine.block_on(async move {
+            let mut stop = Stop::new()?;
+            let running = Running::start(host, config, &telemetry).await?;
+            announce(&running)?;
+            stop.asked().await;
+            tracing::info!("draining");
+            let drained = tokio::select! {
+                drained = running.stop(drain) => drained,
+                () = stop.asked() => false,
+            };
+            anyhow::Ok(drained)
+        });
+        let ended = machine.stop(THREADS_STOP);
+        let clean = drained? && ended;
+        tracing::info!(clean, "stopped");
+        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(exit::NOT_DRAINED) })
+    }
+
+    fn sources(self) -> Sources {
+        let flags = [
+            ("--data", "node", "data", self.data),
+            ("--listen", "gateway", "listen", self.listen),
+            ("--role", "node", "roles", self.role),
+            ("--bootstrap", "node", "bootstrap", self.bootstrap.map(word)),
+            ("--log-format", "log", "format", self.log_format.map(word)),
+        ];
+        let given =
+            |(flag, section, key, value): (_, _, _, Option<String>)| Some((flag, section, key, value?));
+        Sources {
+            file: self.config,
+            environment: std::env::vars().collect(),
+            flags: flags.into_iter().filter_map(given).collect(),
+            sets: self.set,
+        }
+    }
+}
+
+/// The word that stands for a value on the command line and in the file.
+fn word(value: impl clap::ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// Says that the node is ready: a line for programs, a banner for people. A closed stdout is no reason to stop.
+fn announce(running: &Running) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout();
+    let terminal = stdout.is_terminal();
+    let said = if terminal {
+        writeln!(stdout, "{}", running.ready)
+            .and_then(|()| running.sign_in.iter().try_for_each(|link| writeln!(stdout, "  sign in   {link}")))
+    } else {
+        writeln!(stdout, "{}", running.ready.line())
+    };
+    if let Err(error) = said.and_then(|()| stdout.flush()) {
+        tracing::warn!(%error, "nobody reads stdout");
+    }
+    if let (Some(link), false) = (&running.sign_in, terminal) {
+        tracing::info!(link, "sign in once by this link");
+    }
+    let url = &running.ready.base_url;
+    tracing::info!(url, "ready");
+    Ok(())
+}
+
+/// Asks to stop: SIGTERM or Ctrl-C.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What operators see: log records on stderr and the text of `/metrics`.
+
+use crate::config::{Format, Log};
+use cluster::host::Host;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::{io::IsTerminal, panic, time::Duration};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
+
+/// Samples of summaries are folded this often, also when nobody reads `/metrics`.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// Quantiles of every summary; they cover the last minute.
+const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 1.0];
+
+/// Why nothing can be seen. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `log.filter` cannot be read.
+    #[error("log.filter: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// This process has telemetry already.
+    #[error("telemetry was started twice in one process")]
+    Twice,
+}
+
+/// The recorded metrics.
+#[derive(Clone)]
+pub struct Telemetry(PrometheusHandle);
+
+impl Telemetry {
+    /// Starts writing log records and recording metrics, once in a process. Panics become log records.
+    pub fn start(log: &Log) -> Result<Self, TelemetryError> {
+        let filter = EnvFilter::try_new(&log.filter)?;
+        let terminal = std::io::stderr().is_terminal();
+        let text = match log.format {
+            Format::Auto => terminal,
+            Format::Text => true,
+            Format::Json => false,
+        };
+        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
+        let started = if text {
+            registry().with(filter).with(lines).try_init()
+        } else {
+            registry().with(filter).with(lines.json().flatten_event(true).with_span_list(false)).try_init()
+        };
+        started.map_err(|_| TelemetryError::Twice)?;
+        panic::set_hook(Box::new(|info| {
+            let place = info.location().map(ToString::to_string).unwrap_or_default();
+            let what = info.payload_as_str().unwrap_or("not a text");
+            tracing::error!(place, what, "panic");
+        }));
+        let recorder = PrometheusBuilder::new()
+            .set_quantiles(&QUANTILES)
+            .expect("there are quantiles, all within 0 and 1")
+            .build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).map_err(|_| TelemetryError::Twice)?;
+        describe();
+        Ok(Self(handle))
+    }
+    /// The text of `/metrics`.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+    /// Folds samples until the machine stops.
+    pub fn keep_up(&self, host: &Host) {
+        let (handle, clock) = (self.0.clone(), host.clone());
+        host.spawn("metrics upkeep", async move {
+            loop {
+                clock.sleep(UPKEEP_EVERY).await;
+                handle.run_upkeep();
+            }
+        });
+    }
+}
+
+/// What the names mean, as `# HELP` of the text.
+fn describe() {
+    metrics::describe_gauge!("ws_connections_active", "Sessions that are open.");
+    metrics::describe_gauge!(
+        "ws_handshakes_pending",
+        "Connections that have yet to send their first request."
+    );
+    metrics::describe_gauge!("waggle_http_connections", "Connections that speak HTTP.");
+    metrics::describe_histogram!(
+        "message_delivery_latency_p99",
+        "Seconds from a post to its write to a socket."
+    );
+    metrics::describe_histogram!(
+        "message_persist_latency_p99",
+        "Seconds from an append to its being durable."
+    );
+    metrics::describe_counter!(
+        "store_qps",
+        "Calls of the store, by operation; its rate is queries per second."
+    );
+    metrics::describe_counter!(
+        "api_calls_total",
+        "Calls of the Web API, by method and whether they were ok."
+    );
+    metrics::describe_counter!(
+        "waggle_gateway_refusals_total",
+        "What a limit of the gateway refused, by limit."
+    );
+    metrics::describe_counter!("waggle_http_errors_total", "HTTP connections that ended before their time.");
+    metrics::describe_counter!("waggle_http_requests_total", "HTTP requests answered, by route and status.");
+    metrics::describe_histogram!("waggle_http_request_seconds", "Seconds to an HTTP answer, by route.");
+    metrics::describe_counter!("waggle_task_panics_total", "Tasks that ended by a panic.");
+    metrics::describe_counter!(
+        "waggle_ws_closes_unanswered_total",
+        "Close frames that the peer did not answer."
+    );
+    metrics::describe_counter!(
+        "waggle_ws_frames_refused_total",
+        "Frames that ended their connection, by reason."
+    );
+}
