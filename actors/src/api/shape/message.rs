@@ -118,7 +118,7 @@ fn thread(row: &MessageRow) -> Object {
     shape
 }
 
-/// The reactions of one message, in the order in which their first users reacted; `None` without any.
+/// The reactions of one message, by name, each with its users in the order in which they reacted; `None` without any.
 pub fn reactions(counts: &[ReactionCount], us: Micros) -> Option<Value> {
     let of_it = counts.iter().filter(|count| count.us == us);
     let shapes: Vec<Value> = of_it
