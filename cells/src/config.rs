@@ -58,7 +58,7 @@ pub struct Node {
 }
 
 /// What a node can do. A node by itself does all of it.
-pub const ROLES: [&str; 3] = ["gateway", "owner", "store"];
+pub const ROLES: [&str; 3] = ["gateway", "channels", "store"];
 
 /// What an empty data directory is seeded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
