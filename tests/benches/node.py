@@ -1,0 +1,130 @@
+"""A `waggle serve` of our own: its directory, its operator, and first frames of the native protocol."""
+import json
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+
+import machine
+
+# Operators at the same time that a node takes; as many commands share a commit.
+OPERATORS = 24
+# Posts of a benchmark come faster than people write.
+RATES = {"actors.rate_per_s": 1000000, "actors.rate_burst": 1000000}
+
+
+def varint(value):
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def field(number, payload):
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def hello(token, manual=False):
+    """A ClientFrame with id 1 and `hello`, as hex; `manual` follows nothing but the own logs."""
+    body = field(1, token.encode()) + field(3, b"bench") + (b"\x20\x01" if manual else b"")
+    return (b"\x08\x01" + field(2, body)).hex()
+
+
+def write_lines(name, lines):
+    path = os.path.join(machine.OUT, name)
+    with open(path, "w") as file:
+        file.writelines(line + "\n" for line in lines)
+    return path
+
+
+class Operator:
+    """One connection to the operator's socket."""
+
+    def __init__(self, path):
+        self.stream = socket.socket(socket.AF_UNIX)
+        self.stream.settimeout(60)
+        self.stream.connect(path)
+        self.file = self.stream.makefile("rw")
+
+    def ask(self, verb, **args):
+        self.file.write(json.dumps({"verb": verb, "args": args}) + "\n")
+        self.file.flush()
+        reply = json.loads(self.file.readline())
+        if not reply["ok"]:
+            raise RuntimeError(f"{verb} {args}: {reply}")
+        return reply["result"]
+
+
+class Node(machine.Process):
+    """A node on a fresh (or the given) data directory, ready; the directory goes with the `with` block."""
+
+    def __init__(self, core=0, settings=None, data=None):
+        self.data = data or tempfile.mkdtemp(prefix="data-", dir=machine.OUT)
+        self.keep = data is not None
+        command = [machine.WAGGLE, "serve", "--listen", "127.0.0.1:0", "--data", self.data]
+        for name, value in {"log.filter": "warn", **RATES, **(settings or {})}.items():
+            command += ["--set", f"{name}={value}"]
+        began = time.monotonic()
+        super().__init__(command, core, "waggle")
+        ready = json.loads(self.line())
+        self.ready_ms = 1e3 * (time.monotonic() - began)
+        self.operator = ready["operator"]
+        self.port = int(ready["base_url"].rstrip("/").rsplit(":", 1)[1])
+
+    def kill(self):
+        super().kill()
+        if not self.keep:
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def ask_all(self, asks):
+        """Asks many things by as many operators as a node takes; answers in order."""
+        answers, left, lock, errors = [None] * len(asks), iter(enumerate(asks)), threading.Lock(), []
+
+        def work():
+            operator = Operator(self.operator)
+            while not errors:
+                with lock:
+                    at, ask = next(left, (None, None))
+                if ask is None:
+                    return
+                try:
+                    answers[at] = operator.ask(ask[0], **ask[1])
+                except Exception as error:  # reported by the caller's thread
+                    errors.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(min(OPERATORS, len(asks)))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+        return answers
+
+
+class Town:
+    """A workspace with users, a token each, and channels that they are in: `members[c]` are indices of users."""
+
+    def __init__(self, node, users, members):
+        began = time.time()
+        self.node = node
+        workspace = node.ask_all([("workspace.create", {"name": "bench"})])[0]["id"]
+        asks = [("user.create", {"workspace": workspace, "name": f"user{i}"}) for i in range(users)]
+        self.users = [answer["id"] for answer in node.ask_all(asks)]
+        asks = [("token.create", {"workspace": workspace, "user": user}) for user in self.users]
+        self.tokens = [answer["token"] for answer in node.ask_all(asks)]
+        asks = [("channel.create", {"workspace": workspace, "name": f"channel{i}"}) for i in range(len(members))]
+        self.channels = [answer["id"] for answer in node.ask_all(asks)]
+        # Neighbours in this list are of different channels, so that their commits are shared.
+        deepest = max(len(who) for who in members)
+        asks = [("channel.join", {"workspace": workspace, "channel": self.channels[c], "user": self.users[who[m]]})
+                for m in range(deepest) for c, who in enumerate(members) if m < len(who)]
+        node.ask_all(asks)
+        self.made_s = time.time() - began
+
+    def hellos(self, manual=False):
+        name = "hellos-manual.txt" if manual else "hellos.txt"
+        return write_lines(name, [hello(token, manual) for token in self.tokens])
