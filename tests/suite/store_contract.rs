@@ -1,7 +1,9 @@
 //! What every store promises, as one set of tests that runs on every engine: the one in memory, redb on a simulated
 //! disk, redb in a file on a real machine.
 
+mod agreement;
 mod appends;
+mod bodies;
 mod claims;
 mod damage;
 mod draft;

@@ -44,7 +44,7 @@ enum Change {
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     bytes: Vec<u8>,
     /// What is durable; when recording, what was at the start.
@@ -122,6 +122,12 @@ impl SimDisk {
     pub fn history(&self) -> History {
         let state = self.state();
         History { durable: state.durable.clone(), changes: state.changes.clone(), synced: 0 }
+    }
+
+    /// What the next process finds when this one is killed now: everything that was written, synced or not. The old
+    /// handle does not reach it any more.
+    pub fn survivor(&self) -> Self {
+        Self(Arc::new(Mutex::new(State { breaks_in: None, fails_in: None, ..self.state().clone() })))
     }
 
     /// What the machine finds when its power is cut now, and a disk that holds it.
@@ -365,6 +371,15 @@ mod tests {
         assert_eq!(history.syncs(), [3]);
         let lens: Vec<usize> = (0..=5).map(|at| history.cut(at, Tear::Dropped, &chance()).len()).collect();
         assert_eq!(lens, [0, 0, 0, 4096, 4096, 4096]);
+    }
+
+    #[test]
+    fn a_killed_process_leaves_what_it_wrote_and_a_later_power_cut_may_still_take_it() {
+        let disk = written();
+        let next = disk.survivor();
+        disk.write(0, &[9; 512]).expect("the old handle still works, elsewhere");
+        assert_eq!((next.bytes()[0], next.bytes()[2048]), (2, 3));
+        assert_eq!(next.cut(Tear::Dropped, &chance()).bytes()[0], 1);
     }
 
     #[test]

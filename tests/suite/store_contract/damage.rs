@@ -6,6 +6,7 @@ use crate::inline::Inline;
 use actors::store::{LogId, MessageRange, Store, StoreError, ViewWrite};
 use cells::storage::{OpenError, RedbStore, StorageConfig};
 use cluster::host::Entropy;
+use proto::id::UserId;
 use proto::v1::{Event, MemberRow, MessageRow};
 use simulations::world::disk::SimDisk;
 use std::collections::BTreeMap;
@@ -24,13 +25,14 @@ struct Kept {
     logs: Vec<LogId>,
     events: BTreeMap<LogId, Vec<Event>>,
     messages: BTreeMap<LogId, Vec<MessageRow>>,
-    members: usize,
+    members: Vec<UserId>,
 }
 
 fn kept(closed: bool) -> Kept {
     let machine = Inline::new();
     let disk = SimDisk::new();
     let store = RedbStore::open(machine.host(), disk.clone(), config()).expect("an empty disk");
+    let members: Vec<UserId> = (0..20).map(|n| user(&format!("U{n}"))).collect();
     machine.run(async {
         let (mut events, mut messages, mut logs) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for n in 0..LOGS {
@@ -46,7 +48,7 @@ fn kept(closed: bool) -> Kept {
         if closed {
             store.close().await;
         }
-        Kept { bytes: disk.bytes(), logs, events, messages, members: 20 }
+        Kept { bytes: disk.bytes(), logs, events, messages, members }
     })
 }
 
@@ -89,6 +91,25 @@ fn a_damaged_row_is_refused_by_name_and_the_others_are_read() {
         assert!(matches!(spoiled.await, Err(StoreError::Damaged(_))));
         assert!(fine.await.is_ok(), "who waits in the same commit is not touched by another's damage");
         assert_eq!(store.head(&log.id).await.expect("a head").map(|(_, head)| head.tail), Some(5));
+    });
+}
+
+#[test]
+fn a_row_that_turns_up_under_another_key_is_refused() {
+    let kept = kept(true);
+    let mut bytes = kept.bytes;
+    let key = b"C3\0U17\0";
+    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(key)).collect();
+    assert!(!places.is_empty());
+    places.into_iter().for_each(|at| bytes[at + 5] = b'0');
+    let machine = Inline::new();
+    let store =
+        RedbStore::open(machine.host(), SimDisk::holding(bytes), config()).expect("the tree is whole");
+    machine.run(async {
+        let log = &kept.logs[3];
+        let why = store.members(log, None, 100).await.expect_err("U17 became U10");
+        assert!(matches!(&why, StoreError::Damaged(what) if what.starts_with("member row")), "{why:?}");
+        assert_eq!(store.members(&kept.logs[4], None, 100).await.expect("another log").rows.len(), 20);
     });
 }
 
@@ -165,8 +186,11 @@ fn read_all(kept: &Kept, bytes: Vec<u8>, config: StorageConfig, seen: &mut Seen)
             }
             match store.members(log, None, 100).await {
                 Ok(page) => {
-                    assert!(page.rows.iter().all(|(_, row)| *row == MemberRow::default()));
-                    missing |= page.rows.len() < kept.members;
+                    let known = |(user, row): &(UserId, MemberRow)| {
+                        kept.members.contains(user) && *row == MemberRow::default()
+                    };
+                    assert!(page.rows.iter().all(known), "a wrong member: {:?}", page.rows);
+                    missing |= page.rows.len() < kept.members.len();
                 }
                 Err(why) => refused |= named(&why),
             }
