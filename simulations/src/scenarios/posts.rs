@@ -1,22 +1,21 @@
 //! Posts: three virtual nodes serve people for an hour while their machines fail.
 //!
 //! Each node is the product: actors, HTTP gateway, codecs and the redb engine on a simulated disk of its own, serving
-//! one workspace. Its clients post over the native protocol (protobuf and JSON). The nodes are linked; over the links
-//! go heart-beats and gossip. (Nodes do not serve each other's workspaces yet.) Processes are killed and machines
-//! lose their power in the middle of an append, one disk breaks in the middle of a commit, one machine stops for half
-//! a minute, a clock is set back an hour, clients and nodes are cut off.
+//! one workspace. Its clients post over the native protocol (protobuf and JSON) and by the Web API. The nodes are
+//! linked; over the links go heart-beats and gossip. (Nodes do not serve each other's workspaces yet.) Processes are
+//! killed and machines lose their power in the middle of an append, one disk breaks in the middle of a commit, one
+//! machine stops for half a minute, a clock is set back an hour, clients and nodes are cut off.
 //!
 //! At the end everything heals, all posts must be answered and all clients level; then all machines lose their power
 //! at once, and what the disks hold is judged by the oracle.
 
-mod door;
 mod gossip;
 mod site;
 mod tenant;
 mod weather;
 
 use crate::{
-    clients::{Person, native::Native},
+    clients::{Person, native::Native, web::Web},
     oracle::{Logs, Oracle},
     scenarios::{
         Settings,
@@ -43,6 +42,8 @@ use std::{
 const SITES: u32 = 3;
 /// Native clients of each workspace.
 const PEOPLE: usize = 4;
+/// Clients of each workspace's Web API.
+const BOTS: usize = 1;
 /// Longest pause of a client between two posts.
 const THINK_MAX: Duration = Duration::from_secs(4);
 /// Rounds of bad weather: a killed process and a power cut each, and something else.
@@ -93,7 +94,7 @@ async fn settle(world: &World, oracle: &Oracle, quiet: &Arc<AtomicBool>) -> Resu
     for at in 0..SITES {
         let site = Site::new(world, at, &machines);
         let node = site.boot().await?;
-        let tenant = Tenant::found(&node.context, PEOPLE)
+        let tenant = Tenant::found(&node.context, PEOPLE + BOTS)
             .await
             .map_err(|refusal| Violation::new("an empty store can be seeded", refusal.to_string()))?;
         let mut clients = Vec::new();
@@ -114,8 +115,14 @@ async fn settle(world: &World, oracle: &Oracle, quiet: &Arc<AtomicBool>) -> Resu
                 oracle: oracle.clone(),
                 quiet: quiet.clone(),
             };
-            let form = if number % 2 == 0 { WireForm::Proto } else { WireForm::Json };
-            person.host.clone().spawn("client", Native::new(person, form).run());
+            let host = person.host.clone();
+            match number {
+                PEOPLE.. => host.spawn("client", Web::new(person).run()),
+                number if number % 2 == 0 => {
+                    host.spawn("client", Native::new(person, WireForm::Proto).run());
+                }
+                _ => host.spawn("client", Native::new(person, WireForm::Json).run()),
+            }
             clients.push(me);
         }
         places.push(Place { site, tenant, clients });

@@ -7,6 +7,7 @@ use crate::world::{
     pipe::{End, Pipe, Segment},
 };
 use bytes::Bytes;
+use cells::gateway::parcel::Parcel;
 use cluster::host::Entropy;
 use std::{
     fmt,
@@ -217,6 +218,19 @@ impl AsyncWrite for SimStream {
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.finish();
         Poll::Ready(Ok(()))
+    }
+}
+
+/// All shards of a simulated machine share one runtime: nothing has to be repacked.
+impl Parcel for SimStream {
+    type Packed = Self;
+
+    fn pack(self) -> io::Result<Self> {
+        Ok(self)
+    }
+
+    fn unpack(packed: Self) -> io::Result<Self> {
+        Ok(packed)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use crate::{
     clients::PORT,
-    scenarios::posts::{door, gossip::Gossip},
+    scenarios::posts::gossip::Gossip,
     world::{
         World,
         disk::{SimDisk, TEARS, Tear},
         links::SimLinks,
         machine::{Crash, MachineId},
+        network::Listener,
         report::Violation,
     },
 };
@@ -16,15 +17,19 @@ use actors::{
     node::Node,
     store::{LogId, Store},
 };
-use cells::storage::{RedbStore, StorageConfig};
+use cells::{
+    gateway::{self, Gateway},
+    storage::{RedbStore, StorageConfig},
+};
 use cluster::{
-    host::Entropy,
+    host::{Entropy, Host},
     link::LinkConfig,
     node::{BootId, CellId, Node as Me, NodeId},
 };
 use proto::v1::Event;
 use std::{
     collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -52,6 +57,17 @@ struct Running {
 /// The name of the node of a site.
 pub(super) fn node_id(at: u32) -> NodeId {
     NodeId::parse(&format!("node-{at}")).expect("a plain name")
+}
+
+/// Gives the gateway every connection that is made to the machine.
+fn serve(host: &Host, gateway: Gateway, mut listener: Listener) {
+    let spawner = host.clone();
+    host.spawn("listener", async move {
+        while let Some(stream) = listener.accept().await {
+            let peer = IpAddr::from(Ipv4Addr::from(stream.peer().machine.0));
+            spawner.spawn("http", gateway.clone().serve(stream, peer));
+        }
+    });
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,7 +106,9 @@ impl Site {
         let links =
             SimLinks::join(&self.world, self.machine, &host, me.clone(), LinkConfig::default(), &self.peers);
         let gossip = Gossip::start(&host, Arc::new(links), me);
-        door::open(&host, &node, self.world.listen(self.machine, PORT));
+        let gateway = Gateway::new(host.clone(), gateway::config::Config::default(), Arc::new(String::new));
+        gateway.open(node.clone());
+        serve(&host, gateway, self.world.listen(self.machine, PORT));
         *lock(&self.running) = Some(Running { node: node.clone(), gossip });
         Ok(node)
     }
