@@ -22,7 +22,7 @@ class Listener:
     def __init__(self, node, token):
         self.heard = queue.Queue()
         connected = threading.Event()
-        self.client = RTMClient(token=token, base_url=node.api_url)
+        self.client = RTMClient(token=token, base_url=node.api_url, ping_interval=1)
         # Not `client.on`: for a person's token the SDK's own filter (no bot_id equals no bot_id) drops everything.
         self.client.message_listeners.append(lambda client, event: event.get("type") == "hello" and connected.set())
         self.client.message_listeners.append(lambda client, event: self.heard.put(event))

@@ -8,3 +8,4 @@ mod oracle;
 mod refusals;
 mod rtm;
 mod stage;
+mod wire;
