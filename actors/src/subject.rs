@@ -1,11 +1,10 @@
 //! What a log is about: the rules that turn commands into events and events into views. Pure: no time, chance or IO.
 
-use crate::channel::window::{OldKey, OldKeyFound};
 use crate::command::{Aside, Command, Verb};
 use crate::conversation::Conversation;
 use crate::inbox::Inbox;
 use crate::roster::Roster;
-use crate::store::ViewWrite;
+use crate::store::{KeySeen, ViewWrite};
 use proto::id::UserId;
 use proto::refusal::Refusal;
 use proto::ts::Micros;
@@ -65,8 +64,8 @@ pub enum Need {
         /// Seq of the last staged event that touched the thread.
         durable: u64,
     },
-    /// The first try of a key that is older than the window.
-    Key(OldKey),
+    /// The keys of a closed bucket.
+    Keys(u32),
 }
 
 impl Need {
@@ -76,7 +75,7 @@ impl Need {
             Self::Message(us) | Self::Reaction(us, ..) => *us,
             Self::LastReplies { parent_us, .. } => *parent_us,
             // No message has such a time: keys wait by themselves.
-            Self::Key(old) => old.key as u64 | 1 << 63,
+            Self::Keys(bucket) => 1 << 63 | u64::from(*bucket),
         }
     }
 }
@@ -90,8 +89,8 @@ pub enum Loaded {
     Reaction(Micros, String, UserId, bool),
     /// The last two replies, newest first, and the seq up to which they are current.
     LastReplies(Micros, u64, Vec<Micros>),
-    /// What is known of an old key.
-    Key(u128, OldKeyFound),
+    /// The keys of a closed bucket.
+    Keys(u32, Vec<KeySeen>),
 }
 
 /// What an event changes.

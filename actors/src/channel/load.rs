@@ -1,7 +1,7 @@
 //! Waking a channel: what the store knows of its log, for each of the three kinds of logs.
 
 use super::log::Log;
-use super::window::{KEY_BUCKETS_MAX, OldKey, OldKeyFound, Window};
+use super::window::Window;
 use crate::command::Command;
 use crate::conversation::{Conversation, Limits};
 use crate::follow;
@@ -12,7 +12,6 @@ use crate::subject::{Loaded, Need, Subject};
 use cluster::slots::Slot;
 use futures::future::BoxFuture;
 use proto::id::ChannelId;
-use proto::v1::BucketRow;
 use std::sync::Arc;
 
 /// A channel as the store has it, ready to work.
@@ -25,7 +24,7 @@ pub struct Awake {
     pub follow: Vec<(u64, LogId, Command)>,
 }
 
-/// Reads everything that a channel needs before its first command. Five bounded reads, and one page a thousand
+/// Reads everything that a channel needs before its first command. Six bounded reads, and one page a thousand
 /// members.
 pub async fn load(
     store: Arc<dyn Store>,
@@ -37,9 +36,13 @@ pub async fn load(
     let head = store.head(&id).await?;
     let window = match &head {
         None => Window::default(),
-        Some((0, _)) => Window::load(None, store.keys(&id, 0).await?),
         Some((bucket, _)) => {
-            Window::load(Some(store.keys(&id, bucket - 1).await?), store.keys(&id, *bucket).await?)
+            let previous = match bucket.checked_sub(1) {
+                Some(previous) => store.keys(&id, previous).await?,
+                None => Vec::new(),
+            };
+            let directory = store.directory(&id, READ_ROWS_MAX).await?;
+            Window::load(*bucket, previous, store.keys(&id, *bucket).await?, directory)
         }
     };
     let head = head.map(|(_, head)| head);
@@ -112,27 +115,13 @@ async fn unfollowed(
     Ok(follow)
 }
 
-/// Looks for an old key in the closed buckets from its own time on.
-async fn old_key(store: Arc<dyn Store>, id: LogId, old: OldKey) -> Result<Loaded, StoreError> {
-    let buckets = store.directory(&id, READ_ROWS_MAX).await?;
-    let could = |row: &BucketRow| row.last_us >= old.from_us && row.first_us < old.until_us;
-    let places: Vec<_> = buckets.into_iter().filter(|(_, row)| could(row)).collect();
-    if places.len() > KEY_BUCKETS_MAX || places.iter().any(|(_, row)| row.dropped) {
-        return Ok(Loaded::Key(old.key, OldKeyFound::Forgotten));
-    }
-    for (bucket, _) in places {
-        let keys = store.keys(&id, bucket).await?;
-        if let Some(seen) = keys.into_iter().find(|seen| seen.key == old.key) {
-            return Ok(Loaded::Key(old.key, OldKeyFound::At(seen)));
-        }
-    }
-    Ok(Loaded::Key(old.key, OldKeyFound::Nowhere))
-}
-
 /// Reads the row that a command waits for.
-pub fn row(store: &Arc<dyn Store>, id: &LogId, need: Need) -> BoxFuture<'static, Result<Loaded, StoreError>> {
+pub fn row(store: &dyn Store, id: &LogId, need: Need) -> BoxFuture<'static, Result<Loaded, StoreError>> {
     match need {
-        Need::Key(old) => Box::pin(old_key(store.clone(), id.clone(), old)),
+        Need::Keys(bucket) => {
+            let read = store.keys(id, bucket);
+            Box::pin(async move { Ok(Loaded::Keys(bucket, read.await?)) })
+        }
         Need::Message(us) => {
             let read = store.message(id, us);
             Box::pin(async move { Ok(Loaded::Message(us, read.await?.map(Box::new))) })

@@ -3,11 +3,13 @@
 //! Pure. Events are staged in memory first and leave in batches; nothing staged is acknowledged before its batch is
 //! known applied (F3), and no second batch is built while one is open (F5).
 
-use super::window::{OldKeyFound, Seen, Window};
+use super::window::{Seen, Window};
 use crate::command::{Aside, Command};
 use crate::gate::Admitted;
 use crate::store::fence::event_bytes;
-use crate::store::{APPEND_BYTES_MAX, APPEND_ROWS_MAX, Append, BUCKET_ROWS, BatchId, LogId, ViewWrite};
+use crate::store::{
+    APPEND_BYTES_MAX, APPEND_ROWS_MAX, Append, BUCKET_ROWS, BatchId, KeySeen, LogId, ViewWrite,
+};
 use crate::subject::Draft;
 use cluster::slots::Slot;
 use proto::ts::{self, Micros};
@@ -95,9 +97,9 @@ impl Log {
         }
         self.window.look_up(command.sender_str(), &command.key, fingerprint, now)
     }
-    /// Takes what a look-up of an old key found.
-    pub fn learn(&mut self, key: u128, found: OldKeyFound) {
-        self.window.learn(key, found);
+    /// Takes the keys of a closed bucket.
+    pub fn learn(&mut self, bucket: u32, keys: Vec<KeySeen>) {
+        self.window.learn(bucket, keys);
     }
     /// Gives a draft its place and time.
     pub fn number(&mut self, command: &Command, draft: Draft, fingerprint: u64, now: Micros) -> Event {

@@ -34,8 +34,12 @@ impl ChannelState {
             _ => {
                 if let Err(waits) = self.run(command, reply) {
                     let (need, command, reply) = *waits;
+                    // Others may wait for the same row: it is being read already.
+                    let fetching = self.parking.holds(need.about());
                     self.parking.push(need.about(), command, reply);
-                    self.fetch(need);
+                    if !fetching {
+                        self.fetch(need);
+                    }
                 }
                 self.depart();
             }
@@ -56,7 +60,7 @@ impl ChannelState {
         }
         match hot.log.seen(&command, fingerprint, now) {
             Seen::New => {}
-            Seen::Old(old) => return Err(Box::new((Need::Key(old), command, reply))),
+            Seen::Unread(bucket) => return Err(Box::new((Need::Keys(bucket), command, reply))),
             Seen::Forgotten => {
                 reply.answer(Err(KeyError::TooOld.into()));
                 return Ok(());
@@ -101,7 +105,7 @@ impl ChannelState {
             return self.parking.delay(seq, need);
         }
         metrics::counter!("waggle_rows_loaded_total").increment(1);
-        let row = load::row(&self.args.pilot.store, &self.args.id, need.clone());
+        let row = load::row(&*self.args.pilot.store, &self.args.id, need.clone());
         let myself = self.myself.clone();
         self.args.pilot.host.spawn("channel row", async move {
             let _ = myself.cast(ChannelMessage::RowLoaded(need, Box::new(row.await)));
@@ -113,7 +117,7 @@ impl ChannelState {
         let Some(hot) = &mut self.hot else { return };
         let mut line = self.parking.take(need.about());
         match loaded {
-            Ok(Loaded::Key(key, found)) => hot.log.learn(key, found),
+            Ok(Loaded::Keys(bucket, keys)) => hot.log.learn(bucket, keys),
             Ok(loaded) => hot.subject.loaded(loaded),
             Err(error) => {
                 for (_, reply) in line {

@@ -97,7 +97,7 @@ impl Rows {
             Loaded::LastReplies(parent_us, touched, replies) => {
                 self.previous = Some(PreviousReply { parent_us, touched, replies });
             }
-            Loaded::Key(..) => {}
+            Loaded::Keys(..) => {}
         }
     }
     /// Lets go of the oldest rows above the limit, and of reactions and absences, that the store has too.

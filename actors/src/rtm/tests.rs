@@ -57,7 +57,8 @@ fn a_ping_comes_back_with_everything_in_it() {
 
 #[test]
 fn messages_are_read_with_and_without_an_id() {
-    let full = br#"{"id":3,"type":"message","channel":"C01","text":"hi","thread_ts":"1.000002","reply_broadcast":true}"#;
+    let full = br#"{"id":3,"type":"message","channel":"C01","text":"hi","thread_ts":"1.000002",
+                    "reply_broadcast":true}"#;
     let message = RtmMessage {
         id: Some(3),
         channel: "C01".into(),
