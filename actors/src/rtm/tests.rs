@@ -95,7 +95,7 @@ fn a_message_says_who_where_and_when() {
         "type": "message", "channel": "C01", "user": "U01", "text": "hi", "ts": TS, "event_ts": TS,
         "team": "T01", "client_msg_id": "m-1",
     });
-    assert_eq!(live, [expected.clone()]);
+    assert_eq!(live, std::slice::from_ref(&expected));
     assert_eq!(told(US, posted("hi", 0, false), Aside::default()), [expected], "the same on a replay");
 }
 
@@ -136,7 +136,7 @@ fn an_edit_shows_the_message_before_and_after() {
         },
         "previous_message": { "type": "message", "user": "U01", "team": "T01", "text": "old", "ts": TS },
     });
-    assert_eq!(told(LATER_US, body(), aside), [expected.clone()]);
+    assert_eq!(told(LATER_US, body(), aside), std::slice::from_ref(&expected));
     let mut replayed = expected;
     replayed.as_object_mut().unwrap().remove("previous_message");
     assert_eq!(told(LATER_US, body(), Aside::default()), [replayed]);
