@@ -81,7 +81,9 @@ impl Admin<'_> {
 
     async fn list_workspaces(&self) -> Result<Value, AdminError> {
         let all = self.context.store.workspaces().await?;
-        let shown = |(id, row): &(WorkspaceId, proto::v1::WorkspaceRow)| json!({ "id": id.as_str(), "name": row.name, "domain": row.domain });
+        let shown = |(id, row): &(WorkspaceId, proto::v1::WorkspaceRow)| -> Value {
+            json!({ "id": id.as_str(), "name": row.name, "domain": row.domain })
+        };
         Ok(json!({ "workspaces": all.iter().map(shown).collect::<Vec<_>>() }))
     }
 

@@ -1,4 +1,4 @@
-//! P11: what a durable append costs when 64 senders share commits, beside a bare write and `fdatasync` of the same disk.
+//! P11: what a durable append costs when 64 senders share commits, beside a bare write and `fdatasync` of that disk.
 //!
 //! `tests/benches/run P11`, or `cargo bench -p cells --bench commit -- REPEATS`. Prints a line of JSON a repeat.
 

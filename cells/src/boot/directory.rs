@@ -17,7 +17,10 @@ pub enum DirectoryError {
     #[error("the data directory {0} cannot be used: {1}")]
     Unusable(PathBuf, io::Error),
     /// Another process has it.
-    #[error("the data directory {path} is in use by another waggle process{}", .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    #[error(
+        "the data directory {path} is in use by another waggle process{}",
+        .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+    )]
     InUse {
         /// The directory.
         path: PathBuf,

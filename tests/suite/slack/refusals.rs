@@ -4,6 +4,102 @@ use super::stage::{Person, Stage, body};
 use actors::api::method::{METHODS, Run};
 use serde_json::{Value, json};
 
+/// A method, what it is called with, and Slack's word for what is wrong with it.
+type Case = (&'static str, Value, &'static str);
+
+/// About messages.
+fn bad_messages(c: &str, ts: &str) -> Vec<Case> {
+    vec![
+        ("chat.postMessage", json!({ "text": "x" }), "invalid_arguments"),
+        ("chat.postMessage", json!({ "channel": c }), "no_text"),
+        ("chat.postMessage", json!({ "channel": c, "text": "" }), "no_text"),
+        ("chat.postMessage", json!({ "channel": c, "blocks": "[]" }), "no_text"),
+        ("chat.postMessage", json!({ "channel": c, "text": "x".repeat(1001) }), "msg_too_long"),
+        ("chat.postMessage", json!({ "channel": c, "blocks": "[{" }), "invalid_blocks_format"),
+        ("chat.postMessage", json!({ "channel": c, "blocks": [1] }), "invalid_blocks"),
+        (
+            "chat.postMessage",
+            json!({ "channel": c, "attachments": vec![json!({}); 101] }),
+            "too_many_attachments",
+        ),
+        ("chat.postMessage", json!({ "channel": c, "text": "x", "thread_ts": "soon" }), "invalid_thread_ts"),
+        ("chat.postMessage", json!({ "channel": c, "text": "x", "thread_ts": "1.5" }), "thread_not_found"),
+        (
+            "chat.postMessage",
+            json!({ "channel": c, "text": "x", "reply_broadcast": "perhaps" }),
+            "invalid_arguments",
+        ),
+        (
+            "chat.postMessage",
+            json!({ "channel": c, "text": "x", "client_msg_id": "é" }),
+            "invalid_idempotency_key",
+        ),
+        ("chat.postMessage", json!({ "channel": "C0000000000", "text": "x" }), "channel_not_found"),
+        ("chat.update", json!({ "channel": c, "ts": ts }), "no_text"),
+        ("chat.update", json!({ "channel": c, "text": "x" }), "invalid_arguments"),
+        ("chat.update", json!({ "channel": c, "ts": "1.5", "text": "x" }), "message_not_found"),
+        ("chat.update", json!({ "channel": c, "ts": "soon", "text": "x" }), "message_not_found"),
+        ("chat.delete", json!({ "channel": c, "ts": "1.5" }), "message_not_found"),
+        ("chat.delete", json!({ "channel": "tea", "ts": ts }), "channel_not_found"),
+        ("chat.getPermalink", json!({ "channel": c, "message_ts": "1.5" }), "message_not_found"),
+    ]
+}
+
+/// About conversations.
+fn bad_conversations(c: &str, im: &Value, ann: &str) -> Vec<Case> {
+    vec![
+        ("conversations.history", json!({}), "invalid_arguments"),
+        ("conversations.history", json!({ "channel": "X1" }), "channel_not_found"),
+        ("conversations.history", json!({ "channel": c, "oldest": "soon" }), "invalid_ts_oldest"),
+        ("conversations.history", json!({ "channel": c, "latest": "soon" }), "invalid_ts_latest"),
+        ("conversations.history", json!({ "channel": c, "cursor": "soon" }), "invalid_cursor"),
+        ("conversations.history", json!({ "channel": c, "limit": "all" }), "invalid_limit"),
+        ("conversations.history", json!({ "channel": c, "inclusive": "perhaps" }), "invalid_arguments"),
+        ("conversations.replies", json!({ "channel": c }), "invalid_arguments"),
+        ("conversations.replies", json!({ "channel": c, "ts": "1.5" }), "thread_not_found"),
+        ("conversations.list", json!({ "types": "channels" }), "invalid_types"),
+        ("conversations.list", json!({ "types": [1] }), "invalid_array_arg"),
+        ("conversations.list", json!({ "cursor": "dXNlcjpVMQ==" }), "invalid_cursor"),
+        ("conversations.members", json!({ "channel": c, "limit": -1 }), "invalid_limit"),
+        ("conversations.open", json!({}), "users_list_not_supplied"),
+        ("conversations.open", json!({ "users": "U0000000000" }), "user_not_found"),
+        ("conversations.open", json!({ "users": "bob" }), "user_not_found"),
+        (
+            "conversations.open",
+            json!({ "users": (0..9).map(|n| format!("U{n}")).collect::<Vec<_>>() }),
+            "too_many_users",
+        ),
+        ("conversations.open", json!({ "channel": c }), "method_not_supported_for_channel_type"),
+        ("conversations.join", json!({ "channel": im }), "method_not_supported_for_channel_type"),
+        ("conversations.leave", json!({ "channel": im }), "method_not_supported_for_channel_type"),
+        ("conversations.mark", json!({ "channel": c, "ts": "soon" }), "invalid_timestamp"),
+        ("conversations.create", json!({}), "invalid_name_required"),
+        ("conversations.create", json!({ "name": "tea" }), "name_taken"),
+        ("conversations.create", json!({ "name": "Tea Room" }), "invalid_name_specials"),
+        ("conversations.create", json!({ "name": "--" }), "invalid_name_punctuation"),
+        ("conversations.create", json!({ "name": "x".repeat(81) }), "invalid_name_maxlength"),
+        ("conversations.invite", json!({ "channel": c }), "no_user"),
+        ("conversations.invite", json!({ "channel": c, "users": ann }), "cant_invite_self"),
+        ("conversations.invite", json!({ "channel": c, "users": "U0000000000" }), "user_not_found"),
+        ("conversations.rename", json!({ "channel": c, "name": "x" }), "unknown_method"),
+    ]
+}
+
+/// About people and reactions.
+fn bad_others(c: &str, ts: &str) -> Vec<Case> {
+    vec![
+        ("users.info", json!({ "user": "U0000000000" }), "user_not_found"),
+        ("users.info", json!({ "user": "ann" }), "user_not_found"),
+        ("users.list", json!({ "cursor": "soon" }), "invalid_cursor"),
+        ("reactions.add", json!({ "name": "wave" }), "no_item_specified"),
+        ("reactions.add", json!({ "channel": c, "timestamp": ts }), "invalid_arguments"),
+        ("reactions.add", json!({ "channel": c, "timestamp": "soon", "name": "wave" }), "bad_timestamp"),
+        ("reactions.add", json!({ "channel": c, "timestamp": "1.5", "name": "wave" }), "message_not_found"),
+        ("reactions.add", json!({ "channel": c, "timestamp": ts, "name": "not an emoji" }), "invalid_name"),
+        ("reactions.get", json!({ "channel": c, "timestamp": "1.5" }), "message_not_found"),
+    ]
+}
+
 #[test]
 fn bad_arguments_have_slacks_own_names() {
     Stage::run(async |stage| {
@@ -13,100 +109,8 @@ fn bad_arguments_have_slacks_own_names() {
         let ts = stage.post(&ann, &c, "hi").await;
         let im =
             stage.ok(&ann, "conversations.open", json!({ "users": bob.id })).await["channel"]["id"].clone();
-        let cases: Vec<(&str, Value, &str)> = vec![
-            ("chat.postMessage", json!({ "text": "x" }), "invalid_arguments"),
-            ("chat.postMessage", json!({ "channel": c }), "no_text"),
-            ("chat.postMessage", json!({ "channel": c, "text": "" }), "no_text"),
-            ("chat.postMessage", json!({ "channel": c, "blocks": "[]" }), "no_text"),
-            ("chat.postMessage", json!({ "channel": c, "text": "x".repeat(1001) }), "msg_too_long"),
-            ("chat.postMessage", json!({ "channel": c, "blocks": "[{" }), "invalid_blocks_format"),
-            ("chat.postMessage", json!({ "channel": c, "blocks": [1] }), "invalid_blocks"),
-            (
-                "chat.postMessage",
-                json!({ "channel": c, "attachments": vec![json!({}); 101] }),
-                "too_many_attachments",
-            ),
-            (
-                "chat.postMessage",
-                json!({ "channel": c, "text": "x", "thread_ts": "soon" }),
-                "invalid_thread_ts",
-            ),
-            (
-                "chat.postMessage",
-                json!({ "channel": c, "text": "x", "thread_ts": "1.5" }),
-                "thread_not_found",
-            ),
-            (
-                "chat.postMessage",
-                json!({ "channel": c, "text": "x", "reply_broadcast": "perhaps" }),
-                "invalid_arguments",
-            ),
-            (
-                "chat.postMessage",
-                json!({ "channel": c, "text": "x", "client_msg_id": "é" }),
-                "invalid_idempotency_key",
-            ),
-            ("chat.postMessage", json!({ "channel": "C0000000000", "text": "x" }), "channel_not_found"),
-            ("chat.update", json!({ "channel": c, "ts": ts }), "no_text"),
-            ("chat.update", json!({ "channel": c, "text": "x" }), "invalid_arguments"),
-            ("chat.update", json!({ "channel": c, "ts": "1.5", "text": "x" }), "message_not_found"),
-            ("chat.update", json!({ "channel": c, "ts": "soon", "text": "x" }), "message_not_found"),
-            ("chat.delete", json!({ "channel": c, "ts": "1.5" }), "message_not_found"),
-            ("chat.delete", json!({ "channel": "tea", "ts": ts }), "channel_not_found"),
-            ("chat.getPermalink", json!({ "channel": c, "message_ts": "1.5" }), "message_not_found"),
-            ("conversations.history", json!({}), "invalid_arguments"),
-            ("conversations.history", json!({ "channel": "X1" }), "channel_not_found"),
-            ("conversations.history", json!({ "channel": c, "oldest": "soon" }), "invalid_ts_oldest"),
-            ("conversations.history", json!({ "channel": c, "latest": "soon" }), "invalid_ts_latest"),
-            ("conversations.history", json!({ "channel": c, "cursor": "soon" }), "invalid_cursor"),
-            ("conversations.history", json!({ "channel": c, "limit": "all" }), "invalid_limit"),
-            ("conversations.history", json!({ "channel": c, "inclusive": "perhaps" }), "invalid_arguments"),
-            ("conversations.replies", json!({ "channel": c }), "invalid_arguments"),
-            ("conversations.replies", json!({ "channel": c, "ts": "1.5" }), "thread_not_found"),
-            ("conversations.list", json!({ "types": "channels" }), "invalid_types"),
-            ("conversations.list", json!({ "types": [1] }), "invalid_array_arg"),
-            ("conversations.list", json!({ "cursor": "dXNlcjpVMQ==" }), "invalid_cursor"),
-            ("conversations.members", json!({ "channel": c, "limit": -1 }), "invalid_limit"),
-            ("conversations.open", json!({}), "users_list_not_supplied"),
-            ("conversations.open", json!({ "users": "U0000000000" }), "user_not_found"),
-            ("conversations.open", json!({ "users": "bob" }), "user_not_found"),
-            (
-                "conversations.open",
-                json!({ "users": (0..9).map(|n| format!("U{n}")).collect::<Vec<_>>() }),
-                "too_many_users",
-            ),
-            ("conversations.open", json!({ "channel": c }), "method_not_supported_for_channel_type"),
-            ("conversations.join", json!({ "channel": im }), "method_not_supported_for_channel_type"),
-            ("conversations.leave", json!({ "channel": im }), "method_not_supported_for_channel_type"),
-            ("conversations.mark", json!({ "channel": c, "ts": "soon" }), "invalid_timestamp"),
-            ("conversations.create", json!({}), "invalid_name_required"),
-            ("conversations.create", json!({ "name": "tea" }), "name_taken"),
-            ("conversations.create", json!({ "name": "Tea Room" }), "invalid_name_specials"),
-            ("conversations.create", json!({ "name": "--" }), "invalid_name_punctuation"),
-            ("conversations.create", json!({ "name": "x".repeat(81) }), "invalid_name_maxlength"),
-            ("conversations.invite", json!({ "channel": c }), "no_user"),
-            ("conversations.invite", json!({ "channel": c, "users": ann.id }), "cant_invite_self"),
-            ("conversations.invite", json!({ "channel": c, "users": "U0000000000" }), "user_not_found"),
-            ("users.info", json!({ "user": "U0000000000" }), "user_not_found"),
-            ("users.info", json!({ "user": "ann" }), "user_not_found"),
-            ("users.list", json!({ "cursor": "soon" }), "invalid_cursor"),
-            ("reactions.add", json!({ "name": "wave" }), "no_item_specified"),
-            ("reactions.add", json!({ "channel": c, "timestamp": ts }), "invalid_arguments"),
-            ("reactions.add", json!({ "channel": c, "timestamp": "soon", "name": "wave" }), "bad_timestamp"),
-            (
-                "reactions.add",
-                json!({ "channel": c, "timestamp": "1.5", "name": "wave" }),
-                "message_not_found",
-            ),
-            (
-                "reactions.add",
-                json!({ "channel": c, "timestamp": ts, "name": "not an emoji" }),
-                "invalid_name",
-            ),
-            ("reactions.get", json!({ "channel": c, "timestamp": "1.5" }), "message_not_found"),
-            ("conversations.rename", json!({ "channel": c, "name": "x" }), "unknown_method"),
-        ];
-        for (method, args, error) in cases {
+        let (said, held) = (bad_messages(&c, &ts), bad_conversations(&c, &im, &ann.id));
+        for (method, args, error) in [said, held, bad_others(&c, &ts)].concat() {
             assert_eq!(stage.error(&ann, method, args.clone()).await, error, "{method} {args}");
         }
         let unknown = body(&stage.call("no.such", None, json!({})).await);
