@@ -2,4 +2,5 @@
 
 mod inline;
 mod store_contract;
+mod tidy;
 mod world;
