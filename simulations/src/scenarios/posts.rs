@@ -45,7 +45,7 @@ const PEOPLE: usize = 4;
 /// Clients of each workspace's Web API.
 const BOTS: usize = 1;
 /// Longest pause of a client between two posts.
-const THINK_MAX: Duration = Duration::from_secs(4);
+const THINK_MAX: Duration = Duration::from_secs(6);
 /// Rounds of bad weather: a killed process and a power cut each, and something else.
 const ROUNDS: usize = 3;
 /// Virtual time in which everything must be answered and level after the last fault.
@@ -162,6 +162,9 @@ async fn read(places: &[Place]) -> Result<Logs, Violation> {
 async fn after_a_blackout(world: &World, places: &[Place]) -> Result<Logs, Violation> {
     places.iter().for_each(|place| world.crash(place.site.machine, Crash::Power));
     world.sleep(Duration::from_secs(1)).await;
+    // The table is the process's: a process runs one world with actors.
+    let left = ractor::registry::get_all_pids().len();
+    Violation::unless(left == 0, "no actor outlives its node", || format!("{left} actors are left"))?;
     for place in places {
         place.site.boot().await?;
     }
