@@ -102,6 +102,8 @@ impl Running {
         let operator = directory.path().join(operator::FILE);
         let socket = operator::bind(&operator).map_err(|e| BootError::Operator(operator.clone(), e))?;
         host.spawn("operators", operator::serve(socket, host.clone(), node.context.clone()));
+        let gateway_id = node.me.id.to_string();
+        metrics::gauge!("ws_connections_active", "region" => "0", "gateway_id" => gateway_id).increment(0.0);
         gateway.open(node.clone());
         let ready = Ready::of(&config, &operator);
         let sign_in = seeded.and_then(|seeded| link(&ready, seeded));
@@ -116,13 +118,16 @@ impl Running {
         let window = self.drain_window.min(limit);
         let left = || until.saturating_sub(self.host.monotonic());
         let drained = self.node.stop(window, limit).await;
+        self.gateway.close();
         let answered = async {
-            while self.gateway.connections() > 0 {
+            while self.gateway.answering() > 0 {
                 self.host.sleep(DRAIN_LOOK).await;
             }
         };
         let answered = self.host.timeout(left(), answered).await.is_ok();
         let closed = self.host.timeout(left(), self.store.close()).await.is_ok();
+        // Nobody answers there any more. If it cannot be removed the next process will.
+        let _ = std::fs::remove_file(&self.ready.operator);
         drained && answered && closed
     }
 }

@@ -84,6 +84,7 @@ struct Shared {
     node: OnceLock<Node>,
     metrics: Metrics,
     draining: CancellationToken,
+    closed: CancellationToken,
 }
 
 /// A node's door. It opens before the node is ready and says so. Clones share it.
@@ -101,8 +102,12 @@ impl Gateway {
         });
         let admission = Admission::new(&config);
         let calls = Semaphore::new(config.calls_max.min(Semaphore::MAX_PERMITS));
-        let (phase, node, draining) = (AtomicU8::new(0), OnceLock::new(), CancellationToken::new());
+        let (phase, node) = (AtomicU8::new(0), OnceLock::new());
+        let (draining, closed) = (CancellationToken::new(), CancellationToken::new());
         let ids = host.entropy().fork("request ids");
+        for limit in LIMITS {
+            metrics::counter!("waggle_gateway_refusals_total", "limit" => limit).increment(0);
+        }
         Self(Arc::new(Shared {
             host,
             ids,
@@ -114,6 +119,7 @@ impl Gateway {
             node,
             metrics,
             draining,
+            closed,
         }))
     }
     /// What `/readyz` says.
@@ -129,22 +135,26 @@ impl Gateway {
         drop(self.0.node.set(node));
         self.set_phase(Phase::Ready);
     }
-    /// Takes no more connections and no new sessions; requests under way are answered, then their connections close.
+    /// Takes no new sessions; a connection ends with its answer. Whoever asks is told that the node goes.
     pub fn drain(&self) {
         self.set_phase(Phase::Draining);
         self.0.draining.cancel();
     }
-    /// Connections that are no sessions.
-    pub fn connections(&self) -> usize {
-        self.0.admission.connections()
+    /// Takes no more connections.
+    pub fn close(&self) {
+        self.0.closed.cancel();
+    }
+    /// Connections that have asked something and are no sessions.
+    pub fn answering(&self) -> usize {
+        self.0.admission.http_connections()
     }
     /// The node, once there is one.
     fn node(&self) -> Option<&Node> {
         self.0.node.get()
     }
-    /// Takes connections until [`Gateway::drain`].
+    /// Takes connections until [`Gateway::close`].
     pub async fn listen(self, listener: TcpListener) {
-        let draining = self.0.draining.clone();
+        let closed = self.0.closed.clone();
         let accepting = async {
             loop {
                 match listener.accept().await {
@@ -153,7 +163,7 @@ impl Gateway {
                 }
             }
         };
-        draining.run_until_cancelled(accepting).await;
+        closed.run_until_cancelled(accepting).await;
     }
     fn accepted(&self, stream: TcpStream, peer: SocketAddr) {
         if let Err(error) = stream.set_nodelay(true) {
@@ -184,8 +194,40 @@ impl Gateway {
 
 /// Counts what a limit of the gateway refused.
 fn refused(limit: &'static str) {
+    debug_assert!(LIMITS.contains(&limit), "{limit} is not listed");
     metrics::counter!("waggle_gateway_refusals_total", "limit" => limit).increment(1);
 }
 
 /// An answer of the gateway.
 type Answer = hyper::Response<http_body_util::Full<Bytes>>;
+
+/// After this answer the connection ends.
+trait Closing {
+    fn closing(self) -> Self;
+}
+
+impl Closing for Answer {
+    fn closing(mut self) -> Self {
+        let close = hyper::header::HeaderValue::from_static("close");
+        self.headers_mut().insert(hyper::header::CONNECTION, close);
+        self
+    }
+}
+
+/// What can be refused, so that each has its count from the start.
+const LIMITS: [&str; 11] = [
+    "accept",
+    "args_max",
+    "body_bytes_max",
+    "body_timeout_ms",
+    "call_timeout_ms",
+    "calls_max",
+    "handshakes_max",
+    "handshakes_per_ip_max",
+    "http_connections_max",
+    "sessions_max",
+    "write_timeout_ms",
+];
+
+#[cfg(test)]
+mod tests;

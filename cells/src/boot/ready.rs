@@ -106,7 +106,7 @@ mod tests {
             "{{\"v\":1,\"ready\":true,\"version\":\"{version}\",\"base_url\":\"http://127.0.0.1:8065/\",\
              \"api_url\":\"http://127.0.0.1:8065/api/\",\"operator\":\"/d/operator.sock\",\
              \"nodes\":[{{\"node\":\"node-1\",\"cell\":\"cell-1\",\"pid\":{pid},\
-             \"roles\":[\"gateway\",\"owner\",\"store\"],\"base_url\":\"http://127.0.0.1:8065/\",\
+             \"roles\":[\"gateway\",\"channels\",\"store\"],\"base_url\":\"http://127.0.0.1:8065/\",\
              \"operator\":\"/d/operator.sock\"}}]}}"
         );
         assert_eq!(line, expected);

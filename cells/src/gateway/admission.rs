@@ -107,9 +107,13 @@ impl Admission {
         metrics::gauge!(HTTP).increment(1.0);
         Ok(Http(Arc::clone(&self.0)))
     }
-    /// Connections that hold a place.
-    pub fn connections(&self) -> usize {
-        self.0.handshakes.now.load(Ordering::Relaxed) + self.0.http.now.load(Ordering::Relaxed)
+    /// Connections that have yet to send their first request.
+    pub fn handshakes(&self) -> usize {
+        self.0.handshakes.now.load(Ordering::Relaxed)
+    }
+    /// Connections that speak HTTP.
+    pub fn http_connections(&self) -> usize {
+        self.0.http.now.load(Ordering::Relaxed)
     }
 }
 
@@ -194,7 +198,7 @@ mod tests {
         assert_eq!(full(&admission, "10.0.0.2"), None);
         drop(held);
         assert_eq!(full(&admission, "10.0.0.1"), None);
-        assert_eq!(admission.connections(), 0);
+        assert_eq!(admission.handshakes(), 0);
         assert!(admission.0.addresses().is_empty());
     }
 
@@ -208,7 +212,7 @@ mod tests {
             .iter()
             .map(|address| admission.handshake(address.parse().unwrap()).unwrap())
             .collect();
-        assert_eq!(admission.connections(), 7);
+        assert_eq!(admission.handshakes(), 7);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Calls of the Web API: bytes in, bounded; arguments and answers are the actors' business.
 
-use super::{Answer, Gateway, page, refused, upgrade::bearer};
+use super::{Answer, Closing, Gateway, page, refused, upgrade::bearer};
 use actors::api::{self, args};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -146,12 +146,14 @@ fn refusal(why: &Refused) -> Answer {
     if !why.message.is_empty() {
         body["response_metadata"] = json!({ "messages": [format!("[ERROR] {}", why.message)] });
     }
-    let mut answer = page::json(StatusCode::OK, &body);
-    if let Some(limit) = why.limit {
-        refused(limit);
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let answer = page::json(StatusCode::OK, &body);
+    match why.limit {
+        Some(limit) => {
+            refused(limit);
+            answer.closing()
+        }
+        None => answer,
     }
-    answer
 }
 
 /// The actors' answer as HTTP.

@@ -1,8 +1,8 @@
 //! HTTP/1.1 on one connection, until it ends or becomes a WebSocket.
 
 use super::{
-    Answer, Gateway, admission, api, linger::linger, page, parcel::Parcel, refused, route::Route,
-    stall::Stall, timer::HeadTimer, upgrade,
+    Answer, Closing, Gateway, Phase, admission, api, linger::linger, page, parcel::Parcel, refused,
+    route::Route, stall::Stall, timer::HeadTimer, upgrade,
 };
 use hyper::{
     Method, Request, StatusCode,
@@ -97,7 +97,7 @@ pub(super) async fn serve<S: Parcel>(gateway: Gateway, stream: S, place: admissi
     let visit = Arc::new(Visit { gateway: gateway.clone(), place, answered, upgrade: Mutex::default() });
     let io = TokioIo::new(Stall::new(stream, host.clone(), stalled));
     let mut connection = builder.serve_connection(io, Guest(Arc::clone(&visit)));
-    let ended = drive(&mut connection, &gateway).await;
+    let ended = drive(&mut connection, &visit).await;
     let parts = connection.into_parts();
     let mut stream = parts.io.into_inner().into_inner();
     let agreed = visit.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -113,17 +113,16 @@ pub(super) async fn serve<S: Parcel>(gateway: Gateway, stream: S, place: admissi
     }
 }
 
-/// Polls the connection to its end; when the gateway drains, no further request is taken on it.
-async fn drive<S: Parcel>(
-    connection: &mut Connection<Wire<S>, Guest>,
-    gateway: &Gateway,
-) -> hyper::Result<()> {
-    let mut draining = pin!(gateway.0.draining.cancelled());
+/// Polls the connection to its end. When the gateway drains, an idle one ends; one that has yet to ask may still do so.
+async fn drive<S: Parcel>(connection: &mut Connection<Wire<S>, Guest>, visit: &Visit) -> hyper::Result<()> {
+    let mut draining = pin!(visit.gateway.0.draining.cancelled());
     let mut told = false;
     poll_fn(|cx| {
         if !told && draining.as_mut().poll(cx).is_ready() {
             told = true;
-            Pin::new(&mut *connection).graceful_shutdown();
+            if visit.answered.load(Ordering::Relaxed) {
+                Pin::new(&mut *connection).graceful_shutdown();
+            }
         }
         connection.poll_without_shutdown(cx)
     })
@@ -154,11 +153,12 @@ async fn answer(visit: &Arc<Visit>, request: Request<Incoming>) -> Answer {
         Ok(()) => serve_route(visit, route, request, &id).instrument(span).await,
         Err(full) => {
             refused(full.limit());
-            let mut answer = page::refusal(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", Some(1));
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            answer
+            page::refusal(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", Some(1)).closing()
         }
     };
+    if gateway.phase() == Phase::Draining && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer = answer.closing();
+    }
     visit.answered.store(true, Ordering::Relaxed);
     let id = HeaderValue::try_from(id).expect("hexadecimal digits are a header's value");
     answer.headers_mut().insert(REQUEST_ID, id);

@@ -40,7 +40,9 @@ async fn agree<B>(
 ) -> Result<(Agreed, Answer), Box<Answer>> {
     let mut answer: Answer = create_response_with_body(request, Full::<Bytes>::default).map_err(|error| {
         let mut answer = page::refusal(StatusCode::UPGRADE_REQUIRED, &error.to_string(), None);
-        answer.headers_mut().insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+        let headers = answer.headers_mut();
+        headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, header::HeaderValue::from_static("13"));
         Box::new(answer)
     })?;
     let node = gateway.node().filter(|_| gateway.phase() == Phase::Ready).ok_or_else(unavailable)?;
@@ -60,7 +62,7 @@ async fn agree<B>(
     Ok((Agreed { seat, form, login }, answer))
 }
 
-/// The subprotocol to speak; written into the answer when one was offered.
+/// The subprotocol to speak; written into the answer.
 fn native_form<B>(request: &Request<B>, answer: &mut Answer) -> Result<WireForm, Box<Answer>> {
     let offers: Vec<&str> = request
         .headers()
@@ -68,12 +70,9 @@ fn native_form<B>(request: &Request<B>, answer: &mut Answer) -> Result<WireForm,
         .iter()
         .filter_map(|offer| offer.to_str().ok())
         .collect();
-    if offers.is_empty() {
-        return Ok(WireForm::Json);
-    }
     let Some((name, form)) = WireForm::negotiate(&offers.join(",")) else {
         let [(proto, _), (json, _)] = SUBPROTOCOLS;
-        let error = format!("unknown subprotocol; offer {proto} or {json}");
+        let error = format!("no subprotocol that is known here: offer {proto} or {json}");
         return Err(Box::new(page::refusal(StatusCode::BAD_REQUEST, &error, None)));
     };
     answer.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, header::HeaderValue::from_static(name));
