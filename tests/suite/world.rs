@@ -1,9 +1,10 @@
 //! The world can be replayed: `waggle-sim` gives the same bytes for a seed in every process.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{self, Child, Command, Stdio},
 };
 
 /// `waggle-sim`, built beside this test.
@@ -42,15 +43,16 @@ fn field<'a>(line: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
 /// Runs the seeds twice, in processes with another path and environment, and compares every byte.
 fn twice(scenario: &str, hours: &str, seeds: &str) -> Vec<serde_json::Value> {
     let program = program();
-    let elsewhere = std::env::temp_dir().join(format!("waggle-{scenario}-{}", std::process::id()));
-    let copy = elsewhere.join("a/longer/path/to/another-name");
-    fs::create_dir_all(copy.parent().expect("it has one")).expect("a directory for the copy");
-    fs::copy(&program, &copy).expect("a copy of the program");
+    let elsewhere =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{scenario}-{hours}-{}", process::id()));
+    let other = elsewhere.join("a/longer/path/to/another-name");
+    fs::create_dir_all(other.parent().expect("it has one")).expect("a directory for the other name");
+    fs::hard_link(&program, &other).expect("another name for the program");
     let here = start(&program, scenario, hours, seeds, &[("PATH", "/bin"), ("TZ", "Asia/Tokyo")]);
     let long = "x".repeat(5000);
-    let there = start(&copy, scenario, hours, seeds, &[("RUST_LOG", "trace"), ("LONG", &long)]);
+    let there = start(&other, scenario, hours, seeds, &[("RUST_LOG", "trace"), ("LONG", &long)]);
     let (here, there) = (printed(here), printed(there));
-    fs::remove_dir_all(&elsewhere).expect("the copy is removed");
+    fs::remove_dir_all(&elsewhere).expect("the other name is removed");
     assert_eq!(here, there, "the same seeds gave other bytes in another process");
     here.iter().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
 }
@@ -58,8 +60,7 @@ fn twice(scenario: &str, hours: &str, seeds: &str) -> Vec<serde_json::Value> {
 #[test]
 fn actors_that_panic_on_machines_that_crash_replay_to_the_byte() {
     let lines = twice("yard", "0.25", "1..4");
-    let hashes: std::collections::BTreeSet<&str> =
-        lines.iter().map(|line| field(line, "hash").as_str().expect("text")).collect();
+    let hashes: BTreeSet<String> = lines.iter().map(|line| field(line, "hash").to_string()).collect();
     assert_eq!(hashes.len(), 4, "each seed has its own history");
     for line in &lines {
         assert!(field(line, "messages").as_u64() > Some(10_000), "{line}");
@@ -72,6 +73,16 @@ fn http_and_websocket_over_bad_streams_replay_to_the_byte() {
     for line in twice("echo", "0.25", "1..2") {
         assert!(field(&line, "messages").as_u64() > Some(2_000), "{line}");
         assert_eq!(field(&line, "faults"), 6, "{line}");
+    }
+}
+
+#[test]
+fn twenty_short_histories_of_three_nodes_replay_to_the_byte() {
+    let lines = twice("posts", "0.02", "1..20");
+    let hashes: BTreeSet<String> = lines.iter().map(|line| field(line, "hash").to_string()).collect();
+    assert_eq!((lines.len(), hashes.len()), (20, 20), "each seed has its own history");
+    for line in &lines {
+        assert!(field(field(line, "counts"), "fault.crash").as_u64() >= Some(10), "{line}");
     }
 }
 
