@@ -46,7 +46,7 @@ const PINGS_MISSED_MAX: u32 = 3;
 /// Own RTM posts whose echo is still to be left out.
 const ECHOES_MAX: usize = 64;
 
-/// What a session is told. Small: a mailbox holds many.
+/// What a session is told. Small: a mailbox holds many, an idle one has memory for 32.
 pub enum ToSession {
     /// An event of a followed log.
     Event(Arc<Delivery>),
@@ -59,11 +59,11 @@ pub enum ToSession {
     /// Time to send an own command again.
     Again(u64),
     /// A frame that some other task made for this client.
-    Frame(Bytes),
+    Frame(Box<Bytes>),
     /// Time to ping.
     Tick,
     /// The node stops: leave after this long.
-    GoAway(&'static str, Duration),
+    GoAway(Box<(&'static str, Duration)>),
 }
 
 /// A command on its way.
@@ -99,6 +99,7 @@ struct Session {
     own: Vec<Arc<Delivery>>,
     joins: Vec<(ChannelId, u64)>,
     leaves: Vec<ChannelId>,
+    doubts: Vec<ChannelId>,
     wanted: Vec<(u64, Vec<proto::v1::Cursor>)>,
     echoes: VecDeque<String>,
     pings: u32,
@@ -111,10 +112,18 @@ struct Session {
 enum Saw {
     Incoming(Option<Result<Incoming, SocketError>>),
     Mail,
-    Read(ChannelId, Result<crate::channel::Replay, StoreError>),
+    Read(Read),
 }
 
-type Reading = BoxFuture<'static, (ChannelId, Result<crate::channel::Replay, StoreError>)>;
+/// What came of reading a log that is behind.
+struct Read {
+    channel: ChannelId,
+    /// The cursor that was read from.
+    after: u64,
+    replay: Result<crate::channel::Replay, StoreError>,
+}
+
+type Reading = BoxFuture<'static, Read>;
 
 /// Lives until the connection ends. Runs inside a task of the seat's shard.
 pub async fn run<S: FrameSocket>(seat: Seat, mut socket: S, form: WireForm, login: Option<Login>) {
@@ -161,16 +170,18 @@ impl Session {
             if reading.is_none() {
                 reading = self.next_read();
             }
+            // A read is away for a while each time, so that it comes first here and yet crowds nobody out; last, a
+            // full mailbox would put it off for as long as it stays full.
             let saw = tokio::select! {
                 biased;
-                incoming = socket.next() => Saw::Incoming(incoming),
-                _ = mailbox.recv_many(&mut mail, BATCH_MAX) => Saw::Mail,
-                (channel, replay) = async {
+                read = async {
                     match reading.as_mut() {
                         Some(read) => read.await,
                         None => std::future::pending().await,
                     }
-                } => Saw::Read(channel, replay),
+                } => Saw::Read(read),
+                incoming = socket.next() => Saw::Incoming(incoming),
+                _ = mailbox.recv_many(&mut mail, BATCH_MAX) => Saw::Mail,
             };
             match saw {
                 Saw::Incoming(None | Some(Err(SocketError::Io(_)))) => return Ending::Gone,
@@ -185,9 +196,9 @@ impl Session {
                     }
                 }
                 Saw::Mail => {}
-                Saw::Read(channel, replay) => {
+                Saw::Read(read) => {
                     reading = None;
-                    self.replayed(&channel, replay);
+                    self.replayed(read);
                 }
             }
             if self.lagging.swap(false, Ordering::AcqRel) {
@@ -240,7 +251,7 @@ impl Session {
                 host.sleep(crate::router::back_off(tries + 3)).await;
                 replay = router.read(&log, after, READ_EVENTS).await;
             }
-            (channel, replay)
+            Read { channel, after, replay }
         }))
     }
 

@@ -41,6 +41,8 @@ pub enum ShardMessage {
     Unfollow(u32, LogId),
     /// The relay answered for a log that nobody here followed before.
     Ready(LogId, Option<u64>),
+    /// The relay has been told that nobody here follows a log any more.
+    Left(LogId),
     /// The node stops: every session is told, each with its turn.
     GoAway(GoAway),
 }
@@ -73,12 +75,28 @@ impl Listener {
     }
 }
 
-#[derive(Default)]
+/// How a log stands with the relay. One question is under way at a time, so that none overtakes another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The relay was asked to follow it.
+    Asking,
+    /// The relay follows it for this shard.
+    Ready,
+    /// The relay is being told that nobody listens any more.
+    Leaving,
+}
+
 struct Entry {
     listeners: Vec<u32>,
     tail: u64,
-    ready: bool,
+    standing: Standing,
     waiting: Vec<oneshot::Sender<Option<u64>>>,
+}
+
+impl Entry {
+    fn asking() -> Self {
+        Self { listeners: Vec::new(), tail: 0, standing: Standing::Asking, waiting: Vec::new() }
+    }
 }
 
 /// The shard's state.
@@ -133,6 +151,9 @@ impl Shard {
 
     fn tick_group(&mut self) {
         self.tick = (self.tick + 1) % TICK_GROUPS;
+        if self.tick == 0 {
+            self.bury();
+        }
         for (number, session) in &self.sessions {
             if number % TICK_GROUPS == self.tick {
                 session.give(ToSession::Tick);
@@ -153,6 +174,7 @@ impl Shard {
             ShardMessage::Follow(session, logs, answer) => self.follow(session, logs, answer),
             ShardMessage::Unfollow(session, log) => self.unfollow(session, &log),
             ShardMessage::Ready(log, tail) => self.ready(&log, tail),
+            ShardMessage::Left(log) => self.left(&log),
             ShardMessage::GoAway(leave) => self.go_away(&leave),
         }
     }
@@ -185,20 +207,19 @@ impl Shard {
         let mut tails = Tails::with_capacity(logs.len());
         let mut pending = Vec::new();
         for log in logs {
-            let entry = self.logs.entry(log.clone()).or_default();
-            let first = entry.listeners.is_empty() && entry.waiting.is_empty() && !entry.ready;
+            if !self.logs.contains_key(&log) {
+                self.ask_relay(log.clone());
+            }
+            let entry = self.logs.entry(log.clone()).or_insert_with(Entry::asking);
             if !entry.listeners.contains(&session) {
                 entry.listeners.push(session);
             }
-            if entry.ready {
+            if entry.standing == Standing::Ready {
                 tails.push((log, Some(entry.tail)));
                 continue;
             }
             let (tell, told) = oneshot::channel();
             entry.waiting.push(tell);
-            if first {
-                self.ask_relay(log.clone());
-            }
             pending.push((log, told));
         }
         if pending.is_empty() {
@@ -227,30 +248,67 @@ impl Shard {
 
     fn ready(&mut self, log: &LogId, tail: Option<u64>) {
         let Some(entry) = self.logs.get_mut(log) else { return };
-        entry.ready = tail.is_some();
+        entry.standing = Standing::Ready;
         entry.tail = entry.tail.max(tail.unwrap_or(0));
         let now = tail.map(|_| entry.tail);
         entry.waiting.drain(..).for_each(|waiting| _ = waiting.send(now));
-        if tail.is_none() || entry.listeners.is_empty() {
+        if tail.is_none() {
+            // It cannot be followed now: those who wanted to have been told.
+            entry.listeners.clear();
+        }
+        if entry.listeners.is_empty() {
             self.forget(log);
+        }
+    }
+
+    /// Followed again while the relay was told to forget it: then it is asked again, in this order.
+    fn left(&mut self, log: &LogId) {
+        let Some(entry) = self.logs.remove(log) else { return };
+        if !entry.listeners.is_empty() || !entry.waiting.is_empty() {
+            self.logs.insert(log.clone(), Entry { standing: Standing::Asking, ..entry });
+            self.ask_relay(log.clone());
         }
     }
 
     fn unfollow(&mut self, session: u32, log: &LogId) {
         if let Some(entry) = self.logs.get_mut(log) {
             entry.listeners.retain(|listener| *listener != session);
-            if entry.listeners.is_empty() && entry.waiting.is_empty() {
+            if entry.listeners.is_empty() && entry.standing == Standing::Ready {
                 self.forget(log);
             }
         }
     }
 
     fn forget(&mut self, log: &LogId) {
-        self.logs.remove(log);
+        if let Some(entry) = self.logs.get_mut(log) {
+            entry.standing = Standing::Leaving;
+        }
         let (relay, log, shard) = (self.relay.clone(), log.clone(), self.number);
+        let myself = self.myself.clone();
         self.host.spawn_on(shard, "shard unfollows", async move {
-            let _ = relay.send(RelayMessage::Unfollow(log, shard)).await;
+            let _ = relay.send(RelayMessage::Unfollow(log.clone(), shard)).await;
+            if let Some(myself) = myself.upgrade() {
+                let _ = myself.send(ShardMessage::Left(log)).await;
+            }
         });
+    }
+
+    /// Sessions that ended without a word (their task failed) leave like the others.
+    fn bury(&mut self) {
+        let known = self.sessions.len();
+        self.sessions.retain(|_, session| !session.mailbox.is_closed());
+        if self.sessions.len() == known {
+            return;
+        }
+        let (sessions, mut silent) = (&self.sessions, Vec::new());
+        for (log, entry) in &mut self.logs {
+            entry.listeners.retain(|listener| sessions.contains_key(listener));
+            if entry.listeners.is_empty() && entry.standing == Standing::Ready {
+                silent.push(log.clone());
+            }
+        }
+        silent.sort_unstable();
+        silent.iter().for_each(|log| self.forget(log));
     }
 
     fn close(&mut self, session: u32, logs: &[LogId]) {
@@ -262,7 +320,7 @@ impl Shard {
         let count = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX).max(1);
         for (turn, session) in (0u32..).zip(self.sessions.values()) {
             let delay = leave.window * turn / count;
-            session.give(ToSession::GoAway(leave.reason, delay));
+            session.give(ToSession::GoAway(Box::new((leave.reason, delay))));
         }
     }
 }

@@ -192,7 +192,7 @@ impl Session {
         };
         self.context.host.spawn(label, async move {
             let frame = work.await;
-            place.send(ToSession::Frame(frame));
+            place.send(ToSession::Frame(Box::new(frame)));
         });
     }
 

@@ -1,12 +1,11 @@
 //! What a session does with what it is told: live events, replays, answers, the clock.
 
-use super::{Ending, PINGS_MISSED_MAX, Session, ToSession, wire};
-use crate::channel::Replay;
+use super::{Ending, PINGS_MISSED_MAX, Read, Session, ToSession, wire};
 use crate::command::Done;
 use crate::delivery::Delivery;
 use crate::router::{RESENDS_MAX, back_off};
 use crate::shard::ShardMessage;
-use crate::store::{LogId, StoreError};
+use crate::store::LogId;
 use proto::close::CloseCode;
 use proto::frame::{self, WireForm};
 use proto::id::{ChannelId, ConversationId};
@@ -30,9 +29,9 @@ impl Session {
             ToSession::Answered(number, result) => self.answered(number, &result),
             ToSession::Lost(number) => self.lost(number),
             ToSession::Again(number) => self.again(number),
-            ToSession::Frame(frame) => self.out.push(frame),
+            ToSession::Frame(frame) => self.out.push(*frame),
             ToSession::Tick => self.tick(),
-            ToSession::GoAway(reason, delay) => self.go_away(reason, delay),
+            ToSession::GoAway(leave) => self.go_away(leave.0, leave.1),
         }
     }
 
@@ -56,6 +55,13 @@ impl Session {
                     self.joins.push((channel.into(), joined.seq.saturating_sub(1)));
                 }
             }
+            Some(Body::ConversationLeft(left)) => {
+                // A session that began between a leave and this, its follow-up, was let in by a row that was over.
+                let channel = ConversationId::parse(&left.channel).map(ChannelId::from);
+                self.doubts.extend(channel.ok().filter(|channel| {
+                    self.cursors.position(channel).is_some_and(|cursor| cursor >= left.seq)
+                }));
+            }
             Some(Body::TokenRevoked(revoked)) if revoked.hash == self.login.token_hash => {
                 self.end(CloseCode::Revoked);
             }
@@ -70,7 +76,12 @@ impl Session {
     }
 
     /// A read of a log that is behind came back.
-    pub(super) fn replayed(&mut self, channel: &ChannelId, replay: Result<Replay, StoreError>) {
+    pub(super) fn replayed(&mut self, read: Read) {
+        let Read { channel, after, replay } = read;
+        if self.cursors.position(&channel) != Some(after) {
+            // Left, or followed anew from another cursor, while it was read: what was read does not continue it.
+            return;
+        }
         let replay = match replay {
             Ok(replay) => replay,
             Err(error) => {
@@ -79,16 +90,16 @@ impl Session {
             }
         };
         let first = replay.events.first().map_or(replay.first, |delivery| delivery.event.seq);
-        if self.cursors.skip_to(channel, first) && self.form != WireForm::Rtm {
+        if self.cursors.skip_to(&channel, first) && self.form != WireForm::Rtm {
             let skip = SkipTo { channel: channel.to_string(), seq: first };
             self.out.push(wire::say(0, Say::SkipTo(skip), self.form));
         }
         for delivery in &replay.events {
-            if self.cursors.read(channel, delivery.event.seq) {
+            if self.cursors.read(&channel, delivery.event.seq) {
                 self.emit(delivery);
             }
         }
-        self.cursors.read_to(channel, replay.tail);
+        self.cursors.read_to(&channel, replay.tail);
     }
 
     /// The queue overflowed and was dropped: everything is looked at again from the cursors.
@@ -182,7 +193,8 @@ impl Session {
     }
 
     pub(super) fn has_errands(&self) -> bool {
-        !(self.own.is_empty() && self.joins.is_empty() && self.leaves.is_empty() && self.wanted.is_empty())
+        let own = !self.own.is_empty() || !self.doubts.is_empty();
+        own || !self.joins.is_empty() || !self.leaves.is_empty() || !self.wanted.is_empty()
     }
 
     /// What events of the own logs ask for and what takes a moment: following, leaving, RTM's own events.
@@ -191,6 +203,7 @@ impl Session {
             let texts = crate::rtm::own_events(&self.context, &self.login, &delivery).await;
             self.out.extend(texts.iter().map(|text| frame::text(text.as_bytes())));
         }
+        self.settle_doubts().await;
         for channel in std::mem::take(&mut self.leaves) {
             self.unfollow(&channel).await;
         }
@@ -207,6 +220,24 @@ impl Session {
             self.end(CloseCode::Restarting);
         }
         self.follow_wanted().await;
+    }
+
+    /// Conversations that are followed though the user may have left them: the members decide.
+    async fn settle_doubts(&mut self) {
+        for channel in std::mem::take(&mut self.doubts) {
+            let log = LogId::new(self.login.workspace.clone(), channel.clone());
+            match self.context.store.member(&log, &self.login.user).await {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    self.cursors.unfollow(&channel);
+                    self.leaves.push(channel);
+                }
+                Err(error) => {
+                    tracing::warn!(%channel, %error, "membership cannot be read, the client has to reconnect");
+                    self.end(CloseCode::Restarting);
+                }
+            }
+        }
     }
 
     pub(super) async fn unfollow(&mut self, channel: &ChannelId) {
