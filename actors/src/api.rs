@@ -116,8 +116,8 @@ pub async fn call(context: &Context, request: Request) -> Response {
     };
     let error = answer.as_ref().err().map_or("", |failure| &failure.code);
     let name = method.map_or("unknown", |method| method.name);
-    metrics::counter!("api_calls_total", "method" => name, "ok" => if error.is_empty() { "true" } else { "false" })
-        .increment(1);
+    let ok = if error.is_empty() { "true" } else { "false" };
+    metrics::counter!("waggle_api_calls_total", "method" => name, "ok" => ok).increment(1);
     tracing::debug!(request_id = %request.request_id, method = name, error, "api call");
     let mut response = respond(answer, &request.request_id);
     if let Some(method) = method {

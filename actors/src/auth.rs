@@ -105,8 +105,12 @@ pub fn app_id(user: &UserRow) -> String {
     }
 }
 
-/// Who shows this token. Refusals: `invalid_auth` (nobody), `token_revoked`, `account_inactive`.
+/// Who shows this token. Refusals: `not_authed` (there is none), `invalid_auth` (nobody), `token_revoked`,
+/// `account_inactive`.
 pub async fn identify(context: &Context, token: &str) -> Result<Identity, Refusal> {
+    if token.is_empty() {
+        return Err(Refusal::Named("not_authed"));
+    }
     let known = ["xoxb-", "xoxp-", "xapp-"].iter().any(|prefix| token.starts_with(prefix));
     if !known || token.len() > TOKEN_BYTES_MAX {
         return Err(Refusal::Named("invalid_auth"));

@@ -2,8 +2,11 @@
 
 use super::oracle::Oracle;
 use anyhow::Result;
+use futures::StreamExt;
 use serde_json::{Value, json};
-use tests::harness::{Node, Reply, http};
+use tests::harness::{Node, Reply, http, step};
+use tokio_tungstenite::connect_async;
+use tungstenite::Message;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
@@ -141,6 +144,30 @@ async fn answers_carry_slacks_headers_and_look_like_slacks() -> Result<()> {
     let rtm = wire.node.ok("rtm.connect", &wire.token, json!({})).await?;
     let expected = format!("{}rtm/", wire.node.base_url.replacen("http", "ws", 1));
     assert!(rtm["url"].as_str().is_some_and(|url| url.starts_with(&expected)), "{rtm}");
+    Ok(())
+}
+
+/// The first text of a socket.
+async fn first_text(url: &str) -> Result<Value> {
+    let (mut socket, _) = step("an RTM handshake", connect_async(url)).await??;
+    while let Some(message) = step("an RTM frame", socket.next()).await? {
+        if let Message::Text(text) = message? {
+            return Ok(serde_json::from_str(&text)?);
+        }
+    }
+    anyhow::bail!("the socket closed without a word")
+}
+
+#[tokio::test]
+async fn an_rtm_address_is_good_once_and_says_so() -> Result<()> {
+    let wire = Wire::start().await?;
+    let rtm = wire.node.ok("rtm.connect", &wire.token, json!({})).await?;
+    let url = format!("{}?", rtm["url"].as_str().unwrap_or_default());
+    assert_eq!(first_text(&url).await?, json!({ "type": "hello" }), "also behind a lone question mark");
+    let expired = json!({ "type": "error", "error": { "code": 1, "msg": "Socket URL has expired" } });
+    assert_eq!(first_text(&url).await?, expired);
+    let nobody = format!("{}rtm/0123456789abcdef", wire.node.base_url.replacen("http", "ws", 1));
+    assert_eq!(first_text(&nobody).await?, expired);
     Ok(())
 }
 
