@@ -44,7 +44,7 @@ impl fmt::Display for Slot {
 /// The slot of a channel. `span` is 1 for most workspaces and a power of two for those that need several
 /// blocks; `block` overrides the computed one.
 pub fn slot_of(workspace: &[u8], channel: &[u8], span: u16, block: Option<u16>) -> Slot {
-    debug_assert!(span.is_power_of_two() && span <= BLOCKS, "span is a power of two up to 256");
+    assert!(span.is_power_of_two() && span <= BLOCKS, "span is a power of two up to 256");
     let channel_hash = xxhash_rust::xxh3::xxh3_64(channel);
     let block = block.unwrap_or_else(|| {
         let home = xxhash_rust::xxh3::xxh3_64(workspace);
