@@ -30,11 +30,19 @@ pub(super) struct Stage {
 pub(super) struct Person {
     pub(super) id: String,
     pub(super) token: String,
-    workspace: String,
+    pub(super) workspace: String,
 }
 
 impl Stage {
+    /// A node on which there is workspace `acme`.
     pub(super) fn run(test: impl AsyncFnOnce(&Stage)) {
+        Self::bare(async |stage| {
+            stage.admin("workspace.create", json!({ "name": "acme" })).await;
+            test(stage).await;
+        });
+    }
+    /// A node on which there is nothing.
+    pub(super) fn bare(test: impl AsyncFnOnce(&Stage)) {
         let machine = Machine::start(Threads::default()).unwrap();
         let host = machine.host();
         machine.block_on(async {
@@ -51,7 +59,6 @@ impl Stage {
             };
             let node = Node::start(host, memory.clone(), memory.clone(), config, me).await.unwrap();
             let stage = Stage { context: node.context.clone(), oracle: Oracle::load(), node };
-            stage.admin("workspace.create", json!({ "name": "acme" })).await;
             test(&stage).await;
         });
     }
