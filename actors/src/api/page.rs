@@ -67,6 +67,17 @@ impl Way {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_page_token_or_refused(text in ".{0,300}") {
+            if let Ok(way) = Way::read(&text) {
+                prop_assert_eq!(Way::read(&way.token()), Ok(way));
+            }
+            let _ = after::<proto::id::UserId>("user", Some(&text));
+        }
+    }
 
     #[test]
     fn a_page_token_of_messages_is_slacks_own() {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::command::Aside;
 use crate::store::LogId;
+use proptest::prelude::*;
 use proto::id::{ConversationId, WorkspaceId};
 use proto::v1::event::Body;
 use proto::v1::{self, Event, MessageKind, MessageRow};
@@ -203,4 +204,22 @@ fn changes_of_the_channel_are_lines_with_their_value() {
     let expected = json!({ "type": "channel_archive", "channel": "C01", "user": "U01", "event_ts": TS });
     assert_eq!(archived[1], expected);
     assert_eq!(told(US, Body::Created(v1::Created::default()), Aside::default()), Vec::<Value>::new());
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_frame_or_named_broken(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(RtmIn::Ping { id, extras }) = parse(&bytes) {
+            prop_assert!(value(&pong(id, &extras)).is_object());
+        }
+    }
+    #[test]
+    fn any_object_is_a_frame(kind in "message|ping|typing|hello", text in ".{0,50}", id in any::<i64>()) {
+        let frame = json!({ "type": kind, "id": id, "text": text, "channel": text, "thread_ts": id });
+        let read = parse(frame.to_string().as_bytes());
+        prop_assert!(read.is_ok());
+        if let Ok(RtmIn::Message(message)) = read {
+            prop_assert_eq!((message.id, message.text, message.thread_ts), (Some(id), text, Some(id.to_string())));
+        }
+    }
 }

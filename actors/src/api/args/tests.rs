@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 use serde_json::json;
 
 const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
@@ -118,4 +119,26 @@ fn structured_arguments_are_values_or_their_text() {
     }
     assert_eq!(super::json(&args(json!({ "blocks": " " })), "blocks").unwrap(), None);
     assert!(super::json(&args(json!({ "blocks": "[" })), "blocks").is_err());
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_in_is_arguments_or_a_named_refusal(
+        kind in prop_oneof![
+            Just(None),
+            Just(JSON),
+            Just(FORM),
+            Just(Some("multipart/form-data; boundary=x")),
+            Just(Some("application/json;charset=")),
+        ],
+        query in proptest::option::of(".{0,80}"),
+        body in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        if let Ok(args) = parse(kind, query.as_deref(), &body, &[]) {
+            for name in args.keys() {
+                let _ = (text(&args, name), flag(&args, name, true), list(&args, name));
+                let _ = (limit(&args, 1, 2), time(&args, name, "bad"), super::json(&args, name).is_ok());
+            }
+        }
+    }
 }
