@@ -217,6 +217,11 @@ impl Client {
     pub fn unanswered(&self) -> usize {
         self.shared.state().outbox.len()
     }
+    /// Commands that were sent on this connection and wait for their answer.
+    pub fn in_flight(&self) -> usize {
+        let state = self.shared.state();
+        if state.online { state.outbox.in_flight() } else { 0 }
+    }
 
     /// Drops the connection without a word, as a network would; the client comes back by itself.
     pub fn cut(&self) {

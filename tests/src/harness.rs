@@ -2,6 +2,7 @@
 //! plain HTTP client. Every process is killed by the pid it was started with; nothing else is touched.
 
 pub mod http;
+pub mod port;
 pub mod scratch;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -13,8 +14,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 /// A test that waits longer than this for one step hangs: it fails and says at what.
 pub const STEP_MAX: Duration = Duration::from_secs(60);
@@ -46,10 +47,82 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 pub struct Serve {
     /// An existing data directory; a fresh one by default.
     pub data: Option<Arc<Scratch>>,
+    /// Port on 127.0.0.1; one that is free by default.
+    pub port: u16,
     /// Further arguments of `waggle serve`.
     pub args: Vec<String>,
     /// Further environment (`WAGGLE_SECTION__KEY`).
     pub env: Vec<(String, String)>,
+}
+
+/// A process that is not ready yet. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Starting {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    data: Arc<Scratch>,
+}
+
+impl Starting {
+    /// Starts a node as told.
+    pub fn spawn(serve: Serve) -> Result<Self> {
+        let data = match serve.data {
+            Some(data) => data,
+            None => Arc::new(Scratch::new()?),
+        };
+        let mut child = Command::new(binary("waggle")?)
+            .args(["serve", "--listen", &format!("127.0.0.1:{}", serve.port), "--data"])
+            .arg(data.path())
+            .args(&serve.args)
+            .envs(serve.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(data.log()?)
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting waggle serve")?;
+        let stdout = child.stdout.take().context("its stdout is piped")?;
+        Ok(Self { child, lines: BufReader::new(stdout).lines(), data })
+    }
+
+    /// Waits until the node says that it is ready.
+    pub async fn ready(mut self) -> Result<Node> {
+        match self.announced().await? {
+            Some(line) => self.node(&line),
+            None => {
+                let status = step("a node that is not ready to end", self.child.wait()).await??;
+                bail!(
+                    "waggle serve ended with {status} before it was ready; its log ends:\n{}",
+                    self.data.log_tail(LOG_TAIL_BYTES)
+                )
+            }
+        }
+    }
+
+    /// Waits for the line that says that the node is ready; `None` when the process ended without it. May be
+    /// dropped and asked again.
+    pub async fn announced(&mut self) -> Result<Option<String>> {
+        Ok(step("waggle serve getting ready", self.lines.next_line()).await??)
+    }
+
+    /// Kills the process at once (`SIGKILL`) and waits until it is gone. The data directory stays.
+    pub async fn kill(mut self) -> Result<Arc<Scratch>> {
+        self.child.start_kill().context("killing the node")?;
+        step("a killed node to end", self.child.wait()).await??;
+        Ok(self.data)
+    }
+
+    fn node(self, line: &str) -> Result<Node> {
+        let Self { child, data, .. } = self;
+        let ready: Value = serde_json::from_str(line).with_context(|| format!("the ready line: {line}"))?;
+        let of = |name: &str| {
+            let text = ready[name].as_str().map(str::to_owned);
+            text.ok_or_else(|| anyhow!("the ready line has no {name:?}: {line}"))
+        };
+        let pid = child.id().context("a running process has a pid")?;
+        let (base_url, api_url, operator) = (of("base_url")?, of("api_url")?, of("operator")?);
+        Ok(Node { child, pid, base_url, api_url, operator, ready, data })
+    }
 }
 
 /// A running node. Dropping it kills the process.
@@ -78,40 +151,7 @@ impl Node {
 
     /// Starts a node as told and waits until it is ready.
     pub async fn serve(serve: Serve) -> Result<Self> {
-        let data = match serve.data {
-            Some(data) => data,
-            None => Arc::new(Scratch::new()?),
-        };
-        let log = data.log()?;
-        let mut child = Command::new(binary("waggle")?)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data.path())
-            .args(&serve.args)
-            .envs(serve.env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting waggle serve")?;
-        let stdout = child.stdout.take().context("its stdout is piped")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let line = step("waggle serve getting ready", lines.next_line()).await??;
-        let Some(line) = line else {
-            let status = step("a node that is not ready to end", child.wait()).await??;
-            bail!(
-                "waggle serve ended with {status} before it was ready; its log ends:\n{}",
-                data.log_tail(LOG_TAIL_BYTES)
-            );
-        };
-        let ready: Value = serde_json::from_str(&line).with_context(|| format!("the ready line: {line}"))?;
-        let of = |name: &str| {
-            let text = ready[name].as_str().map(str::to_owned);
-            text.ok_or_else(|| anyhow!("the ready line has no {name:?}: {line}"))
-        };
-        let pid = child.id().context("a running process has a pid")?;
-        let (base_url, api_url, operator) = (of("base_url")?, of("api_url")?, of("operator")?);
-        Ok(Self { child, pid, base_url, api_url, operator, ready, data })
+        Starting::spawn(serve)?.ready().await
     }
 
     /// Kills the process at once (`SIGKILL`) and waits until it is gone. The data directory stays.
@@ -122,8 +162,13 @@ impl Node {
     }
 
     /// Asks the process to drain and stop (`SIGTERM`) and answers its exit code.
-    pub async fn stop(mut self) -> Result<i32> {
+    pub async fn stop(self) -> Result<i32> {
         self.signal(libc::SIGTERM)?;
+        self.ended().await
+    }
+
+    /// Waits for the process to end, after a signal, and answers its exit code.
+    pub async fn ended(mut self) -> Result<i32> {
         let status = step("a node to drain and stop", self.child.wait()).await??;
         status.code().ok_or_else(|| anyhow!("the node was ended by a signal: {status}"))
     }

@@ -1,6 +1,12 @@
 //! suite
 
+mod core;
+mod disk;
 mod inline;
+mod kill;
+mod native;
+mod serve;
+mod slack;
 mod store_contract;
 mod tidy;
 mod world;

@@ -78,7 +78,8 @@ impl<W> Outbox<W> {
         let command = self.waiting.get(&id)?.command.clone();
         Some(ClientFrame { id, frame: Some(command) })
     }
-    fn in_flight(&self) -> usize {
+    /// Commands that were sent and have no answer yet.
+    pub(super) fn in_flight(&self) -> usize {
         self.waiting.len() - self.unsent.len() - self.parked.len()
     }
     /// Whether the client asked this by itself.
