@@ -249,7 +249,6 @@ impl Config {
         let gateway = &self.gateway;
         let sizes = [
             ("header_bytes_max", gateway.header_bytes_max, 256, 65_536),
-            ("read_buffer_bytes", gateway.read_buffer_bytes, 64, 1 << 20),
             ("frame_bytes_max", gateway.frame_bytes_max, 1024, proto::frame::FRAME_BYTES_MAX),
             ("body_bytes_max", gateway.body_bytes_max, 1024, 1 << 30),
         ];

@@ -97,7 +97,7 @@ impl Gateway {
         let socket_limits = Arc::new(SocketLimits {
             host: host.clone(),
             frame_bytes_max: config.frame_bytes_max,
-            read_buffer_bytes: config.read_buffer_bytes,
+            control_frames_per_s_max: config.control_frames_per_s_max,
             close_timeout: Duration::from_millis(config.close_timeout_ms),
         });
         let admission = Admission::new(&config);

@@ -37,8 +37,8 @@ pub struct Config {
     pub call_timeout_ms: u64,
     /// Payload of a WebSocket message, in bytes.
     pub frame_bytes_max: usize,
-    /// Read buffer of a WebSocket, in bytes: most of what an idle one costs.
-    pub read_buffer_bytes: usize,
+    /// Pings and pongs that one WebSocket may send in a second; more end it.
+    pub control_frames_per_s_max: u32,
     /// A peer may take this long to answer a close frame, in ms.
     pub close_timeout_ms: u64,
 }
@@ -61,7 +61,7 @@ impl Default for Config {
             calls_max: 1024,
             call_timeout_ms: 30_000,
             frame_bytes_max: proto::frame::FRAME_BYTES_MAX,
-            read_buffer_bytes: 1024,
+            control_frames_per_s_max: 100,
             close_timeout_ms: 1000,
         }
     }

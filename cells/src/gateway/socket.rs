@@ -3,7 +3,7 @@
 
 use super::linger::linger;
 use actors::session::{FrameSocket, Incoming, SocketError};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use cluster::host::Host;
 use std::{
     future::{Future, poll_fn},
@@ -26,8 +26,12 @@ const SLICES_MAX: usize = 64;
 const REASON_BYTES_MAX: usize = 123;
 /// tungstenite's own output is pongs and closes: one of each, with headers.
 const CONTROL_OUT_BYTES_MAX: usize = 512;
+/// Bytes taken from the stream at once, onto the stack: what tungstenite does not want yet waits in `Socket::rest`.
+const READ_BYTES: usize = 4096;
+/// tungstenite's own read buffer lives as long as the connection, so it is no larger than a short message.
+const IDLE_BYTES: usize = 128;
 /// A message above this makes the read buffer large; a new one is taken when it is empty again.
-const SMALL_MESSAGE_BYTES: usize = 8 * 1024;
+const SMALL_MESSAGE_BYTES: usize = 1024;
 
 /// Limits of every socket of a gateway.
 pub struct SocketLimits {
@@ -35,8 +39,8 @@ pub struct SocketLimits {
     pub host: Host,
     /// Payload of one message, in bytes.
     pub frame_bytes_max: usize,
-    /// Read buffer of a connection, in bytes: most of what an idle one costs.
-    pub read_buffer_bytes: usize,
+    /// Pings and pongs that a peer may send in a second.
+    pub control_frames_per_s_max: u32,
     /// How long the peer may take to answer a close frame.
     pub close_timeout: Duration,
 }
@@ -44,14 +48,14 @@ pub struct SocketLimits {
 impl SocketLimits {
     fn config(&self) -> WebSocketConfig {
         WebSocketConfig::default()
-            .read_buffer_size(self.read_buffer_bytes)
+            .read_buffer_size(IDLE_BYTES)
             .write_buffer_size(0)
             .max_write_buffer_size(CONTROL_OUT_BYTES_MAX)
             .max_message_size(Some(self.frame_bytes_max))
             .max_frame_size(Some(self.frame_bytes_max))
     }
-    fn context(&self, already_read: Vec<u8>) -> WebSocketContext {
-        WebSocketContext::from_partially_read(already_read, Role::Server, Some(self.config()))
+    fn context(&self) -> WebSocketContext {
+        WebSocketContext::new(Role::Server, Some(self.config()))
     }
 }
 
@@ -67,22 +71,36 @@ enum Health {
 
 /// A server's end of a WebSocket.
 pub struct Socket<S> {
-    stream: S,
+    line: Line<S>,
     context: WebSocketContext,
     limits: Arc<SocketLimits>,
     health: Health,
     /// A frame has been written in part: only its rest may follow.
     torn: bool,
     read: ReadBalance,
+    controls: Controls,
 }
 
-/// Bytes given to tungstenite against bytes of what it returned: when equal, its buffer is empty.
+/// Pings and pongs of the running second.
+#[derive(Default)]
+struct Controls {
+    since: Duration,
+    count: u32,
+}
+
+/// The stream, and what came of it that tungstenite has not asked for yet.
+struct Line<S> {
+    stream: S,
+    rest: Bytes,
+}
+
+/// Bytes taken from the stream against bytes of what tungstenite returned: when equal, its buffer is empty.
 ///
 /// What it returned is counted with the shortest headers, so a peer that uses longer ones or fragments never balances
 /// and merely keeps its buffer.
 #[derive(Default)]
 struct ReadBalance {
-    fed: u64,
+    taken: u64,
     returned: u64,
     large: bool,
 }
@@ -102,9 +120,11 @@ impl ReadBalance {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
     /// A socket whose handshake is done; `already_read` came after it.
     pub fn new(stream: S, already_read: &[u8], limits: Arc<SocketLimits>) -> Self {
-        let read = ReadBalance { fed: already_read.len() as u64, ..Default::default() };
-        let context = limits.context(already_read.to_vec());
-        Self { stream, context, limits, health: Health::Good, torn: false, read }
+        let read = ReadBalance { taken: already_read.len() as u64, ..Default::default() };
+        let line = Line { stream, rest: Bytes::copy_from_slice(already_read) };
+        let context = limits.context();
+        let controls = Controls::default();
+        Self { line, context, limits, health: Health::Good, torn: false, read, controls }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, SocketError>>> {
@@ -112,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
             return Poll::Ready(None);
         }
         loop {
-            let mut wire = Wire { stream: &mut self.stream, cx, fed: &mut self.read.fed };
+            let mut wire = Wire { line: &mut self.line, cx, taken: &mut self.read.taken };
             let message = match self.context.read(&mut wire) {
                 Ok(message) => message,
                 Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -122,6 +142,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
                 Err(e) => return Poll::Ready(self.failed(e)),
             };
             self.read.returned(message.len());
+            if (message.is_ping() || message.is_pong()) && self.too_many_controls() {
+                return Poll::Ready(self.refused(SocketError::Protocol("too many pings or pongs".into())));
+            }
             match message {
                 Message::Text(text) => return Poll::Ready(Some(Ok(Incoming::Text(text.into())))),
                 Message::Binary(bytes) => return Poll::Ready(Some(Ok(Incoming::Binary(bytes)))),
@@ -131,14 +154,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
         }
     }
 
+    /// Counts a ping or pong: answering them must not become a shard's work.
+    fn too_many_controls(&mut self) -> bool {
+        let now = self.limits.host.monotonic();
+        if now.saturating_sub(self.controls.since) >= Duration::from_secs(1) {
+            self.controls = Controls { since: now, count: 0 };
+        }
+        self.controls.count += 1;
+        self.controls.count > self.limits.control_frames_per_s_max
+    }
+
     /// Gives the memory of a large message back once nothing of it is needed.
     fn shrink(&mut self, cx: &mut Context<'_>) {
-        if !self.read.large || self.read.fed != self.read.returned || !self.context.can_write() {
+        if !self.read.large || self.read.taken != self.read.returned || !self.context.can_write() {
             return;
         }
-        let mut wire = Wire { stream: &mut self.stream, cx, fed: &mut self.read.fed };
+        let mut wire = Wire { line: &mut self.line, cx, taken: &mut self.read.taken };
         if self.context.flush(&mut wire).is_ok() {
-            self.context = self.limits.context(Vec::new());
+            self.context = self.limits.context();
             self.read = ReadBalance::default();
         }
     }
@@ -156,6 +189,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
             Error::Utf8(_) => SocketError::NotUtf8,
             other => SocketError::Protocol(other.to_string()),
         };
+        self.refused(error)
+    }
+
+    /// What came is not taken; the peer can still be told.
+    fn refused(&mut self, error: SocketError) -> Option<Result<Incoming, SocketError>> {
         self.health = Health::Deaf;
         let reason = match error {
             SocketError::TooLarge => "too_large",
@@ -168,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
 
     /// Writes what tungstenite has to say: pongs and closes.
     fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        let mut wire = Wire { stream: &mut self.stream, cx, fed: &mut self.read.fed };
+        let mut wire = Wire { line: &mut self.line, cx, taken: &mut self.read.taken };
         match self.context.flush(&mut wire) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -197,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
             let written = if slices[..used].iter().all(|slice| slice.is_empty()) {
                 0
             } else {
-                match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..used])) {
+                match ready!(Pin::new(&mut self.line.stream).poll_write_vectored(cx, &slices[..used])) {
                     Ok(0) => return Poll::Ready(Err(self.cut_off(&io::ErrorKind::WriteZero.into()))),
                     Ok(written) => written,
                     Err(e) => return Poll::Ready(Err(self.cut_off(&e))),
@@ -219,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
         let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from(shorten(reason)) };
         let mut wire_frame = Some(frame);
         let said = poll_fn(|cx| {
-            let mut wire = Wire { stream: &mut self.stream, cx, fed: &mut self.read.fed };
+            let mut wire = Wire { line: &mut self.line, cx, taken: &mut self.read.taken };
             // The first call queues the frame, the following ones flush it.
             match self.context.close(&mut wire, wire_frame.take()) {
                 Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -234,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
             while poll_fn(|cx| self.poll_next(cx)).await.is_some_and(|message| message.is_ok()) {}
         }
         if self.health == Health::Deaf {
-            linger(&mut self.stream).await;
+            linger(&mut self.line.stream).await;
         }
     }
 }
@@ -273,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> FrameSocket for Socket<
         poll_fn(|cx| self.poll_control(cx)).await?;
         let mut at = (0, 0);
         poll_fn(|cx| self.poll_write(cx, frames, &mut at)).await?;
-        poll_fn(|cx| Pin::new(&mut self.stream).poll_flush(cx)).await.map_err(|e| self.cut_off(&e))
+        poll_fn(|cx| Pin::new(&mut self.line.stream).poll_flush(cx)).await.map_err(|e| self.cut_off(&e))
     }
 
     // Boxed: it runs once, and a session's memory would hold its state for the whole connection.
@@ -288,16 +326,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> FrameSocket for Socket<
                 }
             }
             self.health = Health::Dead;
-            drop(self.stream.shutdown().await);
+            drop(self.line.stream.shutdown().await);
         })
+    }
+}
+
+/// A session's state machine holds its socket in more than one place; a box keeps each of them small.
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> FrameSocket for Box<Socket<S>> {
+    fn next(&mut self) -> impl Future<Output = Option<Result<Incoming, SocketError>>> + Send {
+        (**self).next()
+    }
+    fn send(&mut self, frames: &[Bytes]) -> impl Future<Output = Result<(), SocketError>> + Send {
+        (**self).send(frames)
+    }
+    fn close(&mut self, code: u16, reason: &str) -> impl Future<Output = ()> + Send {
+        (**self).close(code, reason)
     }
 }
 
 /// The stream as tungstenite wants it: what would wait is `WouldBlock`, and the task is woken.
 struct Wire<'a, 'c, S> {
-    stream: &'a mut S,
+    line: &'a mut Line<S>,
     cx: &'a mut Context<'c>,
-    fed: &'a mut u64,
+    taken: &'a mut u64,
 }
 
 fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
@@ -307,21 +358,40 @@ fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
     }
 }
 
+/// Copies what fits into `bytes`; how much that was.
+fn fill(bytes: &mut [u8], from: &[u8]) -> usize {
+    let count = bytes.len().min(from.len());
+    bytes[..count].copy_from_slice(&from[..count]);
+    count
+}
+
 impl<S: AsyncRead + Unpin> io::Read for Wire<'_, '_, S> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let mut buffer = ReadBuf::new(bytes);
-        or_would_block(Pin::new(&mut *self.stream).poll_read(self.cx, &mut buffer))?;
-        *self.fed += buffer.filled().len() as u64;
-        Ok(buffer.filled().len())
+        if self.line.rest.is_empty() {
+            let mut stack = [0; READ_BYTES];
+            let mut buffer = ReadBuf::new(&mut stack);
+            or_would_block(Pin::new(&mut self.line.stream).poll_read(self.cx, &mut buffer))?;
+            let read = buffer.filled();
+            *self.taken += read.len() as u64;
+            let count = fill(bytes, read);
+            self.line.rest = Bytes::copy_from_slice(&read[count..]);
+            return Ok(count);
+        }
+        let count = fill(bytes, &self.line.rest);
+        self.line.rest.advance(count);
+        if self.line.rest.is_empty() {
+            self.line.rest = Bytes::new(); // an empty slice would keep the memory of the whole
+        }
+        Ok(count)
     }
 }
 
 impl<S: AsyncWrite + Unpin> io::Write for Wire<'_, '_, S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        or_would_block(Pin::new(&mut *self.stream).poll_write(self.cx, bytes))
+        or_would_block(Pin::new(&mut self.line.stream).poll_write(self.cx, bytes))
     }
     fn flush(&mut self) -> io::Result<()> {
-        or_would_block(Pin::new(&mut *self.stream).poll_flush(self.cx))
+        or_would_block(Pin::new(&mut self.line.stream).poll_flush(self.cx))
     }
 }
 

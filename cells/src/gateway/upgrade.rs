@@ -124,12 +124,13 @@ impl Agreed {
         };
         let limits = Arc::clone(&gateway.0.socket_limits);
         let Self { seat, form, login } = self;
-        gateway.0.host.spawn_on(seat.shard(), "session", async move {
+        let (host, shard) = (gateway.0.host.clone(), seat.shard());
+        // A task for the move and another for the session: what the move holds would live as long as the session.
+        gateway.0.host.spawn_on(shard, "move", async move {
             match S::unpack(packed) {
                 Ok(stream) => {
-                    let socket = Socket::new(stream, &already_read, limits);
-                    drop(already_read); // hyper's buffer: it would live as long as the session
-                    session::run(seat, socket, form, login).await;
+                    let socket = Box::new(Socket::new(stream, &already_read, limits));
+                    host.spawn_on(shard, "session", session::run(seat, socket, form, login));
                 }
                 Err(error) => tracing::warn!(%error, "connection could not be moved to its shard"),
             }

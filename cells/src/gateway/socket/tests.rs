@@ -17,7 +17,7 @@ fn limits(machine: &Machine) -> Arc<SocketLimits> {
     Arc::new(SocketLimits {
         host: machine.host(),
         frame_bytes_max: FRAME_MAX,
-        read_buffer_bytes: 1024,
+        control_frames_per_s_max: 10,
         close_timeout,
     })
 }
@@ -168,6 +168,18 @@ fn what_is_not_websocket_or_not_utf_8_is_named() {
             }
             assert_eq!(next(&mut socket).await, None);
         }
+    });
+}
+
+#[test]
+fn a_flood_of_pings_is_refused() {
+    let machine = machine();
+    machine.block_on(async {
+        let (mut socket, mut far) = raw(&machine, 4096);
+        far.write_all(&client_frame(0x89, b"x").repeat(11)).await.unwrap();
+        far.write_all(&client_frame(0x82, b"never seen")).await.unwrap();
+        assert!(matches!(next(&mut socket).await, Some(Err(SocketError::Protocol(_)))));
+        assert_eq!(next(&mut socket).await, None);
     });
 }
 
