@@ -13,6 +13,7 @@ pub mod recent;
 pub mod window;
 
 mod parking;
+mod promise;
 mod turn;
 
 use crate::command::{Command, Reply};
@@ -29,6 +30,7 @@ use flight::{Landed, Pilot};
 use load::Awake;
 use log::Log;
 use parking::Parking;
+use promise::Promise;
 use proto::id::UserId;
 use proto::refusal::Refusal;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -68,12 +70,12 @@ pub enum ChannelMessage {
     Typing(UserId),
     /// The log has been read.
     Loaded(Box<Result<Awake, StoreError>>),
-    /// A row has been read.
-    RowLoaded(Need, Box<Result<Loaded, StoreError>>),
+    /// A row has been read, by the read of this number.
+    RowLoaded(u64, Need, Box<Result<Loaded, StoreError>>),
     /// The batch under way came to its end.
     Landed(Landed),
-    /// Follow-ups of events up to here are done.
-    Followed(u64),
+    /// A follow-up of this event is done; `None`: the task that did it failed.
+    Followed(Option<u64>),
     /// Time to look whether anybody still needs this actor.
     Idle,
     /// Test only by nature: a command that panics this actor, as a defect would.
@@ -118,6 +120,9 @@ pub struct ChannelState {
     pub(crate) parking: Parking,
     pub(crate) follow: VecDeque<(u64, LogId, Command)>,
     pub(crate) following: bool,
+    pub(crate) follow_failures: u32,
+    /// Messages that came by way of the slot, which counts them too: equal counts mean that none is on its way.
+    pub(crate) taken: u64,
     pub(crate) busy_at: std::time::Duration,
     pub(crate) loads: u32,
 }
@@ -147,6 +152,8 @@ impl Actor for Channel {
             parking: Parking::default(),
             follow: VecDeque::new(),
             following: false,
+            follow_failures: 0,
+            taken: 0,
             loads: 0,
         };
         state.load();
@@ -160,13 +167,16 @@ impl Actor for Channel {
         message: ChannelMessage,
         state: &mut ChannelState,
     ) -> Result<(), ActorProcessingErr> {
+        let passed =
+            matches!(message, ChannelMessage::Do(..) | ChannelMessage::Read(..) | ChannelMessage::Tail(..));
+        state.taken += u64::from(passed);
         match message {
             ChannelMessage::Do(command, reply) => state.take(command, reply),
             ChannelMessage::Read(after, limit, reply, permit) => state.read(after, limit, reply, permit),
             ChannelMessage::Tail(reply, permit) => state.tail(reply, permit),
             ChannelMessage::Typing(user) => state.args.audience.typing(&state.args.id, &user),
             ChannelMessage::Loaded(loaded) => state.loaded(*loaded),
-            ChannelMessage::RowLoaded(need, loaded) => state.row_loaded(need, *loaded),
+            ChannelMessage::RowLoaded(read, need, loaded) => state.row_loaded(read, need, *loaded),
             ChannelMessage::Landed(landed) => state.landed(landed),
             ChannelMessage::Followed(seq) => state.followed(seq),
             ChannelMessage::Idle => state.look_idle(),
@@ -179,7 +189,7 @@ impl Actor for Channel {
 impl ChannelState {
     /// Reads the log; until then commands wait.
     pub(crate) fn load(&mut self) {
-        let (args, myself) = (&self.args, self.myself.clone());
+        let args = &self.args;
         let (store, host) = (args.pilot.store.clone(), args.pilot.host.clone());
         let (id, slot, epoch) = (args.id.clone(), args.slot, args.epoch);
         let limits = crate::conversation::Limits {
@@ -191,13 +201,14 @@ impl ChannelState {
         let wait = crate::router::back_off(self.loads);
         let again = self.loads > 0;
         self.loads += 1;
+        let failed = StoreError::Unavailable("the log could not be read".into());
+        let promise = Promise::new(&self.myself, ChannelMessage::Loaded(Box::new(Err(failed))));
         host.clone().spawn("channel load", async move {
             if again {
                 host.sleep(wait).await;
             }
             let loaded = load::load(store, id, slot, epoch, limits).await;
-            // The actor may be gone: then nobody needs what was read.
-            let _ = myself.cast(ChannelMessage::Loaded(Box::new(loaded)));
+            promise.keep(ChannelMessage::Loaded(Box::new(loaded)));
         });
     }
 
@@ -222,7 +233,8 @@ impl ChannelState {
             let tail = self.hot.as_ref().map_or(0, |hot| hot.log.durable());
             let actor = self.myself.get_id();
             // The slot stops this actor unless something is on its way to it.
-            let _ = self.args.keeper.cast(SlotMessage::Passive(self.args.id.clone(), actor, tail));
+            let _ =
+                self.args.keeper.cast(SlotMessage::Passive(self.args.id.clone(), actor, tail, self.taken));
         }
     }
 

@@ -4,6 +4,7 @@
 //! `apply.rs`) events into rows; both see only what is in memory and ask for what is not.
 
 mod apply;
+mod kept;
 mod rows;
 mod write;
 
@@ -62,6 +63,10 @@ impl Conversation {
         Self { limits, created, row, members, rows: Rows::new(limits.rows_max), channel }
     }
 
+    /// Whether this user is a member.
+    pub fn has(&self, user: &UserId) -> bool {
+        self.members.contains(user)
+    }
     /// The message as it is in memory.
     pub fn message(&self, us: Micros) -> Option<Arc<MessageRow>> {
         self.rows.get(us)
@@ -72,7 +77,7 @@ impl Conversation {
     }
     /// Everything up to `seq` is in the store.
     pub fn durable(&mut self, seq: u64) {
-        self.rows.evict(seq);
+        self.rows.durable(seq);
     }
 
     /// What to do about a command.
@@ -84,6 +89,10 @@ impl Conversation {
         let kind = row.kind();
         if let Some(refused) = self.refuse_stranger(command, kind, row.archived) {
             return refused;
+        }
+        if !self.created {
+            // The event that makes it, a follow-up, is on its way: nothing may come before it.
+            return Decision::Refuse(Refusal::Busy { retry_after_ms: 200 });
         }
         match &*command.verb {
             Verb::Post { content, thread_us, reply_broadcast, client_msg_id } => {

@@ -22,13 +22,22 @@ pub struct Delivery {
 
 impl Delivery {
     /// Takes out of an event what followers must not see: fingerprints, and in a workspace's log the names and
-    /// members of conversations that are not public.
+    /// members of conversations that are not public. Their members find those in the conversation itself.
     pub fn new(log: LogId, mut event: Event, aside: Aside) -> Self {
         event.fingerprint = 0;
-        if let Some(Body::ConversationAdded(added)) = &mut event.body
-            && added.kind() != ConversationKind::Public
-        {
-            *added = v1::ConversationAdded { kind: added.kind, ..v1::ConversationAdded::default() };
+        let hidden = match &mut event.body {
+            Some(Body::ConversationAdded(added)) if added.kind() != ConversationKind::Public => {
+                *added = v1::ConversationAdded { kind: added.kind, ..v1::ConversationAdded::default() };
+                true
+            }
+            Some(Body::ConversationRenamed(renamed)) if renamed.kind() != ConversationKind::Public => {
+                *renamed =
+                    v1::ConversationRenamed { kind: renamed.kind, ..v1::ConversationRenamed::default() };
+                true
+            }
+            _ => false,
+        };
+        if hidden {
             event.sender.clear();
             event.key.clear();
         }

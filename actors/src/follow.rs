@@ -6,15 +6,19 @@ use crate::context::Context;
 use crate::store::LogId;
 use proto::id::{ChannelId, ConversationId, UserId};
 use proto::v1::event::Body;
-use proto::v1::{ConversationKind, Event};
+use proto::v1::{ConversationKind, Event, Posted};
 use std::collections::BTreeSet;
 
 /// Most users that one message can mention by name; further ones are not counted as mentioned.
 pub const MENTIONS_MAX: usize = 50;
 
-/// The follow-ups of an event, each with the log that it goes to.
-pub fn ups(log: &LogId, event: &Event) -> Vec<(LogId, Command)> {
+/// The follow-ups of an event, each with the log that it goes to. Only members are told of mentions: to anybody else
+/// a conversation's messages, and the id of a closed one, are none of their business.
+pub fn ups(log: &LogId, event: &Event, is_member: impl Fn(&UserId) -> bool) -> Vec<(LogId, Command)> {
     match (&log.channel, &event.body) {
+        (ChannelId::Conversation(channel), Some(Body::Posted(posted))) => {
+            mentions(log, channel, event, posted, is_member)
+        }
         (ChannelId::Conversation(channel), Some(body)) => of_conversation(log, channel, event, body),
         (ChannelId::Workspace(_), Some(Body::ConversationAdded(added))) => {
             let Ok(channel) = ConversationId::parse(&added.channel) else { return Vec::new() };
@@ -58,17 +62,40 @@ fn of_conversation(
         Body::Left(left) => {
             to(&left.user, "left", Verb::NoteLeft { channel: channel.clone(), seq }).into_iter().collect()
         }
-        Body::Posted(posted) => {
-            let text = posted.content.as_ref().map_or("", |content| content.text.as_str());
-            let mention = Verb::NoteMention { channel: channel.clone(), target_us: event.us };
-            mentioned(text)
-                .into_iter()
-                .filter(|user| *user != event.sender)
-                .filter_map(|user| to(user, "mention", mention.clone()))
-                .collect()
-        }
         _ => Vec::new(),
     }
+}
+
+fn mentions(
+    log: &LogId,
+    channel: &ConversationId,
+    event: &Event,
+    posted: &Posted,
+    is_member: impl Fn(&UserId) -> bool,
+) -> Vec<(LogId, Command)> {
+    let text = posted.content.as_ref().map_or("", |content| content.text.as_str());
+    let users = mentioned(text).into_iter().filter(|user| *user != event.sender);
+    let members = users.filter_map(|user| UserId::parse(user).ok()).filter(|user| is_member(user));
+    let key = mention_key(channel, event);
+    let verb = Verb::NoteMention { channel: channel.clone(), target_us: event.us };
+    let tell = |user| (Context::user(&log.workspace, &user), Command::system(key.clone(), verb.clone()));
+    members.map(tell).collect()
+}
+
+/// A UUIDv7 (RFC 9562, 5.7) of the event's time. Nothing in a user's state tells a mention that was noted from one
+/// that was not, so its key has to be found however far the user's log has gone on meanwhile; joins and leaves are
+/// told by their seq.
+fn mention_key(channel: &ConversationId, event: &Event) -> String {
+    let name = xxhash_rust::xxh3::xxh3_128(format!("mention:{channel}:{}", event.seq).as_bytes());
+    let (ms, high, low) = (event.us / 1000, (name >> 64) as u64, name as u64);
+    format!(
+        "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
+        (ms >> 16) & 0xffff_ffff,
+        ms & 0xffff,
+        high & 0xfff,
+        0x8000 | (high >> 16 & 0x3fff),
+        low & 0xffff_ffff_ffff
+    )
 }
 
 /// Users that a text names as `<@U…>` or `<@U…|name>`.

@@ -38,7 +38,7 @@ impl Inbox {
         }
         match &*command.verb {
             Verb::NoteJoined { channel, seq, kind } => match self.joined.get(channel) {
-                Some(row) if row.seq >= *seq => Decision::Nothing(None),
+                Some(row) if row.seq.max(row.left_seq) >= *seq => Decision::Nothing(None),
                 _ => append(Body::ConversationJoined(v1::ConversationJoined {
                     channel: channel.to_string(),
                     seq: *seq,
@@ -90,15 +90,15 @@ impl Inbox {
     pub fn apply(&mut self, event: &Event) -> Applied {
         let write = match &event.body {
             Some(Body::ConversationJoined(joined)) => {
-                let row = JoinedRow { seq: joined.seq, kind: joined.kind, left: false };
+                let row = JoinedRow { seq: joined.seq, kind: joined.kind, ..JoinedRow::default() };
                 self.joined_write(&joined.channel, row)
             }
             Some(Body::ConversationLeft(left)) => {
-                let kind = ConversationId::parse(&left.channel)
-                    .ok()
-                    .and_then(|channel| self.joined.get(&channel).map(|row| row.kind))
-                    .unwrap_or_default();
-                self.joined_write(&left.channel, JoinedRow { seq: left.seq, kind, left: true })
+                let known = ConversationId::parse(&left.channel).ok();
+                let known = known.and_then(|channel| self.joined.get(&channel).copied());
+                // Where the membership began says what of the log may still be replayed.
+                let row = known.unwrap_or(JoinedRow { seq: left.seq, ..JoinedRow::default() });
+                self.joined_write(&left.channel, JoinedRow { left: true, left_seq: left.seq, ..row })
             }
             Some(Body::Marked(marked)) => {
                 let row = MarkRow {

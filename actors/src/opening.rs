@@ -107,7 +107,7 @@ pub async fn direct(
 pub async fn follow_up(context: &Context, log: LogId, done: Done) -> Result<(), Refusal> {
     let mut open = vec![(log, done)];
     while let Some((log, done)) = open.pop() {
-        let ups = done.event.as_deref().map(|event| follow::ups(&log, event)).unwrap_or_default();
+        let ups = done.event.as_deref().map(|event| follow::ups(&log, event, |_| true)).unwrap_or_default();
         for (log, command) in ups {
             let done = context.execute(log.clone(), command).await?;
             open.push((log, done));

@@ -179,7 +179,11 @@ impl Relay {
                 upstream.ready = true;
                 upstream.order.start(tail);
             }
-            None => _ = self.logs.remove(log).map(|failed| drop(failed.waiting)),
+            None => {
+                self.logs.remove(log);
+                // The owner may have entered this gateway before it failed to answer.
+                self.router.unsubscribe(log, self.name.clone());
+            }
         }
         let Some(upstream) = self.logs.get_mut(log) else { return };
         let last = upstream.order.last();

@@ -80,6 +80,7 @@ impl Roster {
                     Ok(()) => append(Body::ConversationRenamed(v1::ConversationRenamed {
                         channel: channel.to_string(),
                         name: name.clone(),
+                        kind: (*kind).into(),
                         ..v1::ConversationRenamed::default()
                     })),
                 },

@@ -38,8 +38,8 @@ pub enum SlotMessage {
     Unsubscribe(LogId, Arc<str>),
     /// Somebody types in a channel.
     Typing(LogId, UserId),
-    /// A channel's actor has nothing to do; its tail.
-    Passive(LogId, ActorId, u64),
+    /// A channel's actor has nothing to do: its tail, and how many messages have reached it from here.
+    Passive(LogId, ActorId, u64, u64),
     /// Makes a channel's actor panic, as a defect would; for tests of supervision.
     Panic(LogId),
 }
@@ -61,6 +61,16 @@ pub struct SlotArgs {
 struct Running {
     actor: ActorRef<ChannelMessage>,
     gate: Gate,
+    /// Messages that were sent to it, each with a place behind its gate.
+    passed: u64,
+}
+
+impl Running {
+    fn send(&mut self, message: ChannelMessage) {
+        self.passed += 1;
+        // An actor that just ended drops the message; who waits for its answer sends it again.
+        let _ = self.actor.cast(message);
+    }
 }
 
 /// A channel of this slot. Passive: no actor, only who listens and the tail.
@@ -108,8 +118,8 @@ impl Actor for SlotKeeper {
             SlotMessage::Subscribe(log, sink, reply, _place) => state.subscribe(log, sink, reply),
             SlotMessage::Unsubscribe(log, gateway) => state.unsubscribe(&log, &gateway),
             SlotMessage::Typing(log, user) => state.typing(log, user),
-            SlotMessage::Passive(log, actor, tail) => state.passive(&log, &actor, tail),
-            SlotMessage::Panic(log) => state.cast(log, |_| ChannelMessage::Panic),
+            SlotMessage::Passive(log, actor, tail, taken) => state.passive(&log, &actor, tail, taken),
+            SlotMessage::Panic(log) => state.panic(&log),
         }
         Ok(())
     }
@@ -131,7 +141,7 @@ impl Actor for SlotKeeper {
 
 impl SlotState {
     /// The channel's actor, started if there is none.
-    fn hot(&mut self, log: &LogId) -> Option<&Running> {
+    fn hot(&mut self, log: &LogId) -> Option<&mut Running> {
         let entry = self.channels.entry(log.clone()).or_default();
         // An actor that failed is replaced at once: what is sent to it would be lost until its end is noticed.
         entry.hot.take_if(|hot| hot.actor.get_status() > ActorStatus::Running);
@@ -152,19 +162,18 @@ impl SlotState {
                     metrics::counter!("waggle_channels_started_total").increment(1);
                     metrics::gauge!("channel_server_channels_per_host").increment(1.0);
                     self.running.insert(actor.get_id(), log.clone());
-                    entry.hot =
-                        Some(Running { actor, gate: Gate::new(self.args.config.channel_pending_max) });
+                    let gate = Gate::new(self.args.config.channel_pending_max);
+                    entry.hot = Some(Running { actor, gate, passed: 0 });
                 }
                 Err(error) => tracing::error!(channel = ?log, %error, "channel actor could not be started"),
             }
         }
-        entry.hot.as_ref()
+        entry.hot.as_mut()
     }
 
-    fn cast(&mut self, log: LogId, message: impl FnOnce(&Running) -> ChannelMessage) {
-        if let Some(running) = self.hot(&log) {
-            // An actor that just ended drops the message; who waits for its answer sends it again.
-            let _ = running.actor.cast(message(running));
+    fn panic(&mut self, log: &LogId) {
+        if let Some(running) = self.hot(log) {
+            let _ = running.actor.cast(ChannelMessage::Panic);
         }
     }
 
@@ -172,8 +181,7 @@ impl SlotState {
         let Some(running) = self.hot(&log) else { return };
         match running.gate.enter() {
             Some(place) => {
-                let admitted = Admitted::new(reply, Some(place));
-                let _ = running.actor.cast(ChannelMessage::Do(command, admitted));
+                running.send(ChannelMessage::Do(command, Admitted::new(reply, Some(place))));
             }
             None => {
                 metrics::counter!("waggle_channel_busy_total").increment(1);
@@ -191,7 +199,7 @@ impl SlotState {
     ) {
         let Some(running) = self.hot(&log) else { return };
         match running.gate.enter() {
-            Some(place) => _ = running.actor.cast(ChannelMessage::Read(after, limit, reply, place)),
+            Some(place) => running.send(ChannelMessage::Read(after, limit, reply, place)),
             None => _ = reply.send(Err(StoreError::Busy)),
         }
     }
@@ -205,7 +213,7 @@ impl SlotState {
         }
         let Some(running) = self.hot(&log) else { return };
         match running.gate.enter() {
-            Some(place) => _ = running.actor.cast(ChannelMessage::Tail(reply, place)),
+            Some(place) => running.send(ChannelMessage::Tail(reply, place)),
             None => _ = reply.send(Err(StoreError::Busy)),
         }
     }
@@ -226,10 +234,10 @@ impl SlotState {
         }
     }
 
-    fn passive(&mut self, log: &LogId, actor: &ActorId, tail: u64) {
+    fn passive(&mut self, log: &LogId, actor: &ActorId, tail: u64, taken: u64) {
         let Some(entry) = self.channels.get_mut(log) else { return };
-        let quiet =
-            entry.hot.as_ref().is_some_and(|hot| hot.actor.get_id() == *actor && hot.gate.inside() == 0);
+        // What came to it after it said so may be done already: then the tail, too, is another.
+        let quiet = entry.hot.as_ref().is_some_and(|hot| hot.actor.get_id() == *actor && hot.passed == taken);
         if !quiet {
             return;
         }
@@ -254,8 +262,9 @@ impl SlotState {
         metrics::counter!("waggle_channel_panics_total").increment(1);
         tracing::error!(channel = ?log, %error, "channel actor failed; it is started again from the store");
         entry.panics += 1;
-        if entry.panics <= EAGER_RESTARTS_MAX && !entry.audience.is_empty() {
-            // What was durable but not delivered is found by the tail that the new actor announces.
+        if entry.panics <= EAGER_RESTARTS_MAX {
+            // What was durable but not delivered is found by the tail that the new actor announces; follow-ups that
+            // were not done are done, whether anybody listens or not.
             self.hot(&log);
         }
     }

@@ -142,6 +142,13 @@ impl Subject {
             conversation.durable(seq);
         }
     }
+    /// Whether what happens here may be told to this user: of a conversation, only to its members.
+    pub fn concerns(&self, user: &UserId) -> bool {
+        match self {
+            Self::Conversation(conversation) => conversation.has(user),
+            _ => true,
+        }
+    }
     /// The message as it is in memory.
     pub fn message(&self, us: Micros) -> Option<Arc<MessageRow>> {
         match self {

@@ -1,6 +1,10 @@
 //! One node's actors over the reference store and sockets made of channels: what people see of each other.
 
-mod rig;
+mod follow_ups;
+mod privacy;
+pub(crate) mod rig;
+pub(crate) mod through;
+mod unhappy;
 
 use actors::command::{Command, Verb};
 use actors::context::Context;

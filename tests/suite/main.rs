@@ -2,6 +2,7 @@
 
 mod core;
 mod disk;
+mod fold;
 mod inline;
 mod kill;
 mod native;

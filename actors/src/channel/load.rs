@@ -48,7 +48,7 @@ pub async fn load(
     let head = head.map(|(_, head)| head);
     let subject = subject(&*store, &id, head.is_some(), limits).await?;
     let log = Log::new(id.clone(), slot, epoch, head.as_ref(), window);
-    let follow = unfollowed(&*store, &id, log.followed(), log.durable()).await?;
+    let follow = unfollowed(&*store, &id, &subject, log.followed(), log.durable()).await?;
     Ok(Awake { log, subject, follow })
 }
 
@@ -99,6 +99,7 @@ pub async fn all<K: Clone, V>(
 async fn unfollowed(
     store: &dyn Store,
     id: &LogId,
+    subject: &Subject,
     followed: u64,
     tail: u64,
 ) -> Result<Vec<(u64, LogId, Command)>, StoreError> {
@@ -109,7 +110,8 @@ async fn unfollowed(
         let Some(last) = page.events.last() else { break };
         after = last.seq;
         for event in &page.events {
-            follow.extend(follow::ups(id, event).into_iter().map(|(to, up)| (event.seq, to, up)));
+            let ups = follow::ups(id, event, |user| subject.concerns(user));
+            follow.extend(ups.into_iter().map(|(to, up)| (event.seq, to, up)));
         }
     }
     Ok(follow)

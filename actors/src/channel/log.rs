@@ -4,7 +4,7 @@
 //! known applied (F3), and no second batch is built while one is open (F5).
 
 use super::window::{Seen, Window};
-use crate::command::{Aside, Command};
+use crate::command::{Aside, Command, Done};
 use crate::gate::Admitted;
 use crate::store::fence::event_bytes;
 use crate::store::{
@@ -36,7 +36,12 @@ pub struct Staged {
     pub aside: Aside,
     /// When it was staged, on the host's monotonic clock.
     pub at: Duration,
+    /// Commands that found everything done already, by this event or one before it that is not durable either.
+    pub idle: Vec<Idle>,
 }
+
+/// A command with nothing to do, who waits for it, and its answer.
+pub type Idle = (Command, Admitted, Done);
 
 /// Position of a log and what is on the way.
 pub struct Log {
@@ -134,6 +139,10 @@ impl Log {
     /// The event with this seq that waits for durability, to hang another answer on it.
     pub fn waiting(&mut self, seq: u64) -> Option<&mut Staged> {
         self.flying.iter_mut().chain(self.staged.iter_mut()).find(|staged| staged.event.seq == seq)
+    }
+    /// The last event that waits for durability: what is true in memory is true for good when it is durable.
+    pub fn newest(&mut self) -> Option<&mut Staged> {
+        self.staged.back_mut().or(self.flying.last_mut())
     }
     /// The next batch, if none is under way: as many staged events as one append takes, all of one bucket.
     pub fn take_batch(&mut self, batch: BatchId) -> Option<Append> {

@@ -6,44 +6,59 @@ use crate::subject::Need;
 use proto::ts::Micros;
 use std::collections::{BTreeMap, VecDeque};
 
+/// A command and who waits for it.
+type Parked = (Command, Admitted);
+
+/// Commands about one message, and the read that they wait for.
+#[derive(Default)]
+struct Line {
+    commands: VecDeque<Parked>,
+    /// Number of the read; 0 before there is one.
+    read: u64,
+}
+
 /// Parked commands by the message they are about, and needs that wait for durability. Bounded by the channel's gate.
 #[derive(Default)]
 pub(crate) struct Parking {
-    parked: BTreeMap<Micros, VecDeque<(Command, Admitted)>>,
+    lines: BTreeMap<Micros, Line>,
     delayed: Vec<(u64, Need)>,
+    reads: u64,
 }
 
 impl Parking {
     pub(crate) fn is_empty(&self) -> bool {
-        self.parked.is_empty()
+        self.lines.is_empty()
     }
     /// Whether commands about this message have to queue.
     pub(crate) fn holds(&self, us: Micros) -> bool {
-        self.parked.contains_key(&us)
+        self.lines.contains_key(&us)
     }
     /// Last in the line of a message.
     pub(crate) fn push(&mut self, us: Micros, command: Command, reply: Admitted) {
-        self.parked.entry(us).or_default().push_back((command, reply));
+        self.lines.entry(us).or_default().commands.push_back((command, reply));
     }
     /// Back to the head of the line, and the rest of the line behind it.
-    pub(crate) fn push_front(
-        &mut self,
-        us: Micros,
-        first: (Command, Admitted),
-        rest: VecDeque<(Command, Admitted)>,
-    ) {
-        let line = self.parked.entry(us).or_default();
+    pub(crate) fn push_front(&mut self, us: Micros, first: Parked, rest: VecDeque<Parked>) {
+        let line = &mut self.lines.entry(us).or_default().commands;
         line.push_front(first);
         line.extend(rest);
     }
-    /// The whole line of a message.
-    pub(crate) fn take(&mut self, us: Micros) -> VecDeque<(Command, Admitted)> {
-        self.parked.remove(&us).unwrap_or_default()
+    /// A line begins to wait for a read: its number. What an earlier read brings is not waited for any more.
+    pub(crate) fn reading(&mut self, us: Micros) -> u64 {
+        self.reads += 1;
+        self.lines.entry(us).or_default().read = self.reads;
+        self.reads
+    }
+    /// The whole line that waited for this read of a message's row. `None` when nobody does: rows that were read
+    /// before the log was loaded again, or before another read brought them, may be older than what memory had.
+    pub(crate) fn take(&mut self, us: Micros, read: u64) -> Option<VecDeque<Parked>> {
+        let waits = self.lines.get(&us).is_some_and(|line| line.read == read);
+        if waits { self.lines.remove(&us).map(|line| line.commands) } else { None }
     }
     /// Every line, for starting over.
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = (Command, Admitted)> + use<> {
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Parked> + use<> {
         self.delayed.clear();
-        std::mem::take(&mut self.parked).into_values().flatten()
+        std::mem::take(&mut self.lines).into_values().flat_map(|line| line.commands)
     }
     /// A need that may only be read once the store has everything up to `seq`.
     pub(crate) fn delay(&mut self, seq: u64, need: Need) {

@@ -1,6 +1,8 @@
 //! The last events of a hot channel, for replays that need no store.
 
+use crate::command::Aside;
 use crate::delivery::Delivery;
+use crate::store::redact;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -22,6 +24,16 @@ impl Recent {
             self.events.pop_front();
         }
         self.events.push_back(delivery);
+    }
+    /// Takes the content out of an event, as the store did: who replays it later gets what is left.
+    pub fn redact(&mut self, seq: u64) {
+        let Some(first) = self.events.front().map(|delivery| delivery.event.seq) else { return };
+        let place = seq.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+        if let Some(delivery) = place.and_then(|place| self.events.get_mut(place)) {
+            let mut event = delivery.event.clone();
+            redact(&mut event);
+            *delivery = Arc::new(Delivery::new(delivery.log.clone(), event, Aside::default()));
+        }
     }
     /// Up to `limit` events after `after`; `None` when the run begins later.
     pub fn after(&self, after: u64, limit: usize) -> Option<Vec<Arc<Delivery>>> {

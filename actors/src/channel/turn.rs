@@ -2,6 +2,7 @@
 
 use super::flight::Landed;
 use super::log::{Staged, bucket_of};
+use super::promise::Promise;
 use super::window::Seen;
 use super::{ChannelMessage, ChannelState, Hot, load};
 use crate::command::{Command, Done};
@@ -12,7 +13,7 @@ use crate::store::{BatchId, StoreError};
 use crate::subject::{Decision, Draft, Loaded, Need, about};
 use proto::key::KeyError;
 use proto::refusal::Refusal;
-use ractor::ActorRef;
+use proto::v1::event::Body;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,7 +87,12 @@ impl ChannelState {
             Decision::Refuse(refusal) => reply.answer(Err(refusal)),
             Decision::Nothing(message) => {
                 let us = message.as_ref().map_or(0, |message| message.us);
-                reply.answer(Ok(Done { seq: 0, us, retried: false, event: None, message }));
+                let done = Done { seq: 0, us, retried: false, event: None, message };
+                match hot.log.newest() {
+                    // It is so in memory, and not yet for good.
+                    Some(staged) => staged.idle.push((command, reply, done)),
+                    None => reply.answer(Ok(done)),
+                }
             }
             Decision::Append(draft) => {
                 let at = self.args.pilot.host.monotonic();
@@ -105,17 +111,20 @@ impl ChannelState {
             return self.parking.delay(seq, need);
         }
         metrics::counter!("waggle_rows_loaded_total").increment(1);
+        let read = self.parking.reading(need.about());
         let row = load::row(&*self.args.pilot.store, &self.args.id, need.clone());
-        let myself = self.myself.clone();
+        let failed = Err(StoreError::Unavailable("a row could not be read".into()));
+        let promise =
+            Promise::new(&self.myself, ChannelMessage::RowLoaded(read, need.clone(), Box::new(failed)));
         self.args.pilot.host.spawn("channel row", async move {
-            let _ = myself.cast(ChannelMessage::RowLoaded(need, Box::new(row.await)));
+            promise.keep(ChannelMessage::RowLoaded(read, need, Box::new(row.await)));
         });
     }
 
     /// A row is here: the commands that waited for it run in their order, until one needs another row.
-    pub(crate) fn row_loaded(&mut self, need: Need, loaded: Result<Loaded, StoreError>) {
+    pub(crate) fn row_loaded(&mut self, read: u64, need: Need, loaded: Result<Loaded, StoreError>) {
         let Some(hot) = &mut self.hot else { return };
-        let mut line = self.parking.take(need.about());
+        let Some(mut line) = self.parking.take(need.about(), read) else { return };
         match loaded {
             Ok(Loaded::Keys(bucket, keys)) => hot.log.learn(bucket, keys),
             Ok(loaded) => hot.subject.loaded(loaded),
@@ -146,10 +155,11 @@ impl ChannelState {
         }
         self.args.pilot.host.entropy().fill(&mut batch);
         let Some(append) = hot.log.take_batch(BatchId(batch)) else { return };
-        let (pilot, mut tower) = (self.args.pilot.clone(), Tower(Some(self.myself.clone())));
+        let pilot = self.args.pilot.clone();
+        // Without a word nothing is known of the append, and what the store has decides.
+        let promise = Promise::new(&self.myself, ChannelMessage::Landed(Landed::Reload));
         self.args.pilot.host.spawn("channel append", async move {
-            let landed = pilot.fly(append).await;
-            tower.tell(landed);
+            promise.keep(ChannelMessage::Landed(pilot.fly(append).await));
         });
     }
 
@@ -181,23 +191,29 @@ impl ChannelState {
         let Some(hot) = &mut self.hot else { return };
         let staged = hot.log.applied();
         let durable = hot.log.durable();
-        let rolled = bucket_of(durable) != bucket_of(durable + 1 - staged.len() as u64);
+        let rolled = bucket_of(durable) != bucket_of(durable - staged.len() as u64);
         let mut events = Vec::with_capacity(staged.len());
         let now = self.args.pilot.host.monotonic();
         let persist = metrics::histogram!("message_persist_latency_p99");
-        for Staged { reply, event, aside, at, .. } in staged {
+        for Staged { reply, event, aside, at, idle, .. } in staged {
             persist.record(now.saturating_sub(at));
-            self.follow
-                .extend(follow::ups(&self.args.id, &event).into_iter().map(|(log, up)| (event.seq, log, up)));
+            let ups = follow::ups(&self.args.id, &event, |user| hot.subject.concerns(user));
+            self.follow.extend(ups.into_iter().map(|(log, up)| (event.seq, log, up)));
             let message = aside.message.clone();
             let event_for_reply = Arc::new(event.clone());
             let done =
                 Done { seq: event.seq, us: event.us, retried: false, event: Some(event_for_reply), message };
             reply.answer(Ok(done));
+            idle.into_iter().for_each(|(_, reply, done)| reply.answer(Ok(done)));
             events.push(Arc::new(Delivery::new(self.args.id.clone(), event, aside)));
         }
         self.args.pilot.host.fault("between ack and fan-out");
-        events.iter().for_each(|delivery| self.recent.push(delivery.clone()));
+        for delivery in &events {
+            self.recent.push(delivery.clone());
+            if let (Some(Body::Deleted(_)), Some(gone)) = (&delivery.event.body, &delivery.aside.previous) {
+                gone.body_seqs.iter().for_each(|seq| self.recent.redact(*seq));
+            }
+        }
         metrics::counter!("waggle_events_total").increment(events.len() as u64);
         self.args.audience.spread(&self.args.id, &events.into(), durable);
         hot.subject.durable(durable);
@@ -219,6 +235,7 @@ impl ChannelState {
         let Some(hot) = self.hot.take() else { return };
         self.recent = super::recent::Recent::new(self.args.config.channel_recent_max);
         for staged in hot.log.abandon() {
+            self.waiting.extend(staged.idle.into_iter().map(|(command, reply, _)| (command, reply)));
             match &reason {
                 Some(error) => staged.reply.answer(Err(Refusal::Unavailable(error.to_string()))),
                 None if staged.command.attempt >= crate::router::RESENDS_MAX => {
@@ -242,9 +259,13 @@ impl ChannelState {
         }
         let Some((seq, log, command)) = self.follow.front().cloned() else { return };
         self.following = true;
-        let (router, myself, host) =
-            (self.args.router.clone(), self.myself.clone(), self.args.pilot.host.clone());
+        let (router, host) = (self.args.router.clone(), self.args.pilot.host.clone());
+        let promise = Promise::new(&self.myself, ChannelMessage::Followed(None));
+        let failures = self.follow_failures;
         self.args.pilot.host.spawn("channel follow-up", async move {
+            if failures > 0 {
+                host.sleep(crate::router::back_off(failures)).await;
+            }
             let mut tries = 0;
             while let Err(refusal) = router.execute(log.clone(), command.clone()).await {
                 if refusal.retry_after_ms() == 0 {
@@ -255,13 +276,18 @@ impl ChannelState {
                 host.sleep(crate::router::back_off(tries)).await;
                 tries += 1;
             }
-            let _ = myself.cast(ChannelMessage::Followed(seq));
+            promise.keep(ChannelMessage::Followed(Some(seq)));
         });
     }
 
-    /// The follow-up in front is done.
-    pub(crate) fn followed(&mut self, seq: u64) {
+    /// The follow-up in front is done, or has to be done again.
+    pub(crate) fn followed(&mut self, seq: Option<u64>) {
         self.following = false;
+        let Some(seq) = seq else {
+            self.follow_failures += 1;
+            return self.run_follow_ups();
+        };
+        self.follow_failures = 0;
         if self.follow.front().is_some_and(|(front, ..)| *front == seq) {
             self.follow.pop_front();
         }
@@ -270,25 +296,6 @@ impl ChannelState {
             hot.log.set_followed(next.map_or(hot.log.durable(), |next| next - 1));
         }
         self.run_follow_ups();
-    }
-}
-
-/// Tells the channel how a flight ended, also when the flight's task panicked: then nothing is known of the append,
-/// and what the store has decides.
-struct Tower(Option<ActorRef<ChannelMessage>>);
-
-impl Tower {
-    fn tell(&mut self, landed: Landed) {
-        if let Some(channel) = self.0.take() {
-            // The actor may be gone: whoever comes after it reads the store.
-            let _ = channel.cast(ChannelMessage::Landed(landed));
-        }
-    }
-}
-
-impl Drop for Tower {
-    fn drop(&mut self) {
-        self.tell(Landed::Reload);
     }
 }
 
@@ -309,6 +316,7 @@ impl Hot {
             event,
             views: applied.views,
             aside: applied.aside,
+            idle: Vec::new(),
             at: now.1,
         });
     }

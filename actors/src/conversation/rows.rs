@@ -1,10 +1,10 @@
 //! Messages and reactions of a conversation that are in memory, and why each is still there.
 
+use super::kept::Kept;
 use crate::subject::Loaded;
 use proto::id::UserId;
 use proto::ts::Micros;
 use proto::v1::MessageRow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What memory says of a message.
@@ -18,13 +18,6 @@ pub(super) enum Found {
     Unknown,
 }
 
-/// `row` as it will be once the event `touched` is durable; `None` is a message that is gone.
-#[derive(Debug)]
-struct Kept {
-    row: Option<Arc<MessageRow>>,
-    touched: u64,
-}
-
 /// The last reply but one of a thread, valid while nothing has touched the thread since.
 #[derive(Debug)]
 struct PreviousReply {
@@ -33,51 +26,52 @@ struct PreviousReply {
     replies: Vec<Micros>,
 }
 
-/// Rows in memory. What an event touched stays until that event is in the store: before, the store would answer
-/// with an older row.
+/// A reaction: the message, the name, who.
+type ReactionKey = (Micros, String, UserId);
+
+/// Rows in memory; `None` is a message that does not exist.
 #[derive(Debug)]
 pub(super) struct Rows {
-    max: usize,
-    kept: BTreeMap<Micros, Kept>,
-    reactions: BTreeMap<(Micros, String, UserId), (bool, u64)>,
+    messages: Kept<Micros, Option<Arc<MessageRow>>>,
+    reactions: Kept<ReactionKey, bool>,
     previous: Option<PreviousReply>,
 }
 
 impl Rows {
+    /// At most `max` messages and as many reactions, those not counted that the store does not have yet.
     pub(super) fn new(max: usize) -> Self {
-        Self { max, kept: BTreeMap::new(), reactions: BTreeMap::new(), previous: None }
+        Self { messages: Kept::new(max), reactions: Kept::new(max), previous: None }
     }
     pub(super) fn get(&self, us: Micros) -> Option<Arc<MessageRow>> {
-        self.kept.get(&us).and_then(|kept| kept.row.clone())
+        self.messages.get(&us).cloned().flatten()
     }
     pub(super) fn find(&self, us: Micros) -> Found {
-        match self.kept.get(&us) {
+        match self.messages.get(&us) {
             None => Found::Unknown,
-            Some(Kept { row: None, .. }) => Found::Absent,
-            Some(Kept { row: Some(row), .. }) => Found::Row(row.clone()),
+            Some(None) => Found::Absent,
+            Some(Some(row)) => Found::Row(row.clone()),
         }
     }
+    /// A message as it is after the event `touched`.
     pub(super) fn put(&mut self, row: MessageRow, touched: u64) -> Arc<MessageRow> {
         let row = Arc::new(row);
-        self.kept.insert(row.us, Kept { row: Some(row.clone()), touched });
+        self.messages.put(row.us, Some(row.clone()), touched);
         row
     }
+    /// A message that the event `touched` has taken away.
     pub(super) fn remove(&mut self, us: Micros, touched: u64) {
-        self.kept.insert(us, Kept { row: None, touched });
-        let of_it: Vec<_> = self.reactions.keys().filter(|key| key.0 == us).cloned().collect();
-        for key in of_it {
-            self.reactions.remove(&key);
-        }
+        self.messages.put(us, None, touched);
+        self.reactions.remove_if(|key| key.0 == us);
     }
     pub(super) fn touched(&self, us: Micros) -> u64 {
-        self.kept.get(&us).map_or(0, |kept| kept.touched)
+        self.messages.touched(&us)
     }
     /// Whether this user reacted so; `None` when it has to be read.
     pub(super) fn reacted(&self, us: Micros, name: &str, user: &UserId) -> Option<bool> {
-        self.reactions.get(&(us, name.to_owned(), user.clone())).map(|(is, _)| *is)
+        self.reactions.get(&(us, name.to_owned(), user.clone())).copied()
     }
     pub(super) fn react(&mut self, us: Micros, name: &str, user: &UserId, is: bool, touched: u64) {
-        self.reactions.insert((us, name.to_owned(), user.clone()), (is, touched));
+        self.reactions.put((us, name.to_owned(), user.clone()), is, touched);
     }
     /// The newest reply below `us` of a thread (0: there is none), if it was read and is still valid.
     pub(super) fn reply_before(&self, parent_us: Micros, us: Micros) -> Option<Micros> {
@@ -88,30 +82,22 @@ impl Rows {
     pub(super) fn loaded(&mut self, loaded: Loaded) {
         match loaded {
             Loaded::Message(us, row) => {
-                let row = row.map(|row| Arc::new(*row));
-                self.kept.entry(us).or_insert(Kept { row, touched: 0 });
+                if self.previous.as_ref().is_some_and(|previous| previous.parent_us == us) {
+                    // The parent has left memory since: what touched its thread meanwhile is not known any more.
+                    self.previous = None;
+                }
+                self.messages.load(us, row.map(|row| Arc::new(*row)));
             }
-            Loaded::Reaction(us, name, user, is) => {
-                self.reactions.entry((us, name, user)).or_insert((is, 0));
-            }
+            Loaded::Reaction(us, name, user, is) => self.reactions.load((us, name, user), is),
             Loaded::LastReplies(parent_us, touched, replies) => {
                 self.previous = Some(PreviousReply { parent_us, touched, replies });
             }
             Loaded::Keys(..) => {}
         }
     }
-    /// Lets go of the oldest rows above the limit, and of reactions and absences, that the store has too.
-    pub(super) fn evict(&mut self, durable: u64) {
-        if self.reactions.len() > self.max {
-            self.reactions.retain(|_, (_, touched)| *touched > durable);
-        }
-        let mut excess = self.kept.len().saturating_sub(self.max);
-        if excess > 0 {
-            self.kept.retain(|_, kept| {
-                let goes = excess > 0 && kept.touched <= durable;
-                excess -= usize::from(goes);
-                !goes
-            });
-        }
+    /// Everything up to `seq` is in the store.
+    pub(super) fn durable(&mut self, seq: u64) {
+        self.messages.durable(seq);
+        self.reactions.durable(seq);
     }
 }

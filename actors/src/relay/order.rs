@@ -67,6 +67,11 @@ impl Order {
         let mut arrived = Arrived::default();
         if let Some((events, tail)) = read {
             self.tail = self.tail.max(tail);
+            if events.is_empty() {
+                // The owner has nothing after `last` yet: asking again at once would go round and round. The next
+                // event or beacon asks.
+                return arrived;
+            }
             if let Some(first) = events.first() {
                 // Retention may have dropped what is missing; sessions tell their clients to skip.
                 self.last = self.last.max(first.event.seq - 1);

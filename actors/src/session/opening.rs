@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::gateway::Seat;
 use crate::limits::TokenBucket;
 use crate::shard::{ShardMessage, Tails};
-use crate::store::{LogId, READ_ROWS_MAX};
+use crate::store::{LogId, READ_ROWS_MAX, StoreError};
 use crate::tickets::Login;
 use proto::close::CloseCode;
 use proto::frame::{self, WireForm};
@@ -40,8 +40,15 @@ pub(super) async fn open<S: FrameSocket>(
         None => match auth::login_by_token(&context, &hello.token).await {
             Ok(login) => login,
             Err(refusal) => {
-                let _ = socket.send(&[wire::refuse(re, &refusal, form)]).await;
-                return Err(CloseCode::NotAuthenticated);
+                let said = match form {
+                    // A ticket that is used, too old or unknown: Slack's own words for it.
+                    WireForm::Rtm => frame::text(crate::rtm::expired().as_bytes()),
+                    _ => wire::refuse(re, &refusal, form),
+                };
+                let _ = socket.send(&[said]).await;
+                // A store that cannot be asked now says nothing about the token: the client may come back.
+                let named = matches!(refusal, Refusal::Named(_));
+                return Err(if named { CloseCode::NotAuthenticated } else { CloseCode::Restarting });
             }
         },
     };
@@ -68,6 +75,7 @@ pub(super) async fn open<S: FrameSocket>(
         own: Vec::new(),
         joins: Vec::new(),
         leaves: Vec::new(),
+        doubts: Vec::new(),
         wanted: Vec::new(),
         echoes: VecDeque::new(),
         pings: 0,
@@ -171,13 +179,26 @@ impl Session {
         let tails: Tails = told.await.map_err(|_| gone())?;
         let tails: BTreeMap<ChannelId, Option<u64>> =
             tails.into_iter().map(|(log, tail)| (log.channel, tail)).collect();
+        let mut followed = Ok(());
         for (channel, cursor) in from {
-            let Some(Some(tail)) = tails.get(&channel).copied() else {
-                return Err(Refusal::Unavailable(format!("{channel} cannot be read now")));
-            };
-            self.cursors.follow(&channel, cursor.unwrap_or(tail), tail);
+            match tails.get(&channel).copied().flatten() {
+                // Also when another failed: what the shard has entered must be known here to be taken out again.
+                Some(tail) => self.cursors.follow(&channel, cursor.unwrap_or(tail), tail),
+                None if self.is_damaged(&channel).await => {
+                    tracing::error!(%channel, "log is damaged, its followers go without it");
+                    metrics::counter!("waggle_follows_damaged_total").increment(1);
+                }
+                None => followed = Err(Refusal::Unavailable(format!("{channel} cannot be read now"))),
+            }
         }
-        Ok(())
+        followed
+    }
+
+    /// Whether a conversation's log can never be read: one damaged row must not lock its members out of the others.
+    async fn is_damaged(&self, channel: &ChannelId) -> bool {
+        let log = LogId::new(self.login.workspace.clone(), channel.clone());
+        channel.conversation().is_some()
+            && matches!(self.context.router.read(&log, 0, 1).await, Err(StoreError::Damaged(_)))
     }
 
     fn welcome(&mut self, re: u64, seat: &Seat) {
@@ -216,8 +237,9 @@ impl Session {
 /// Where a member's connection starts: at its cursor, but not before the member joined; a conversation that was left
 /// only until then.
 pub(super) fn from_where(row: &JoinedRow, cursor: Option<u64>) -> Option<Option<u64>> {
+    let cursor = cursor.map(|cursor| cursor.max(row.seq.saturating_sub(1)));
     if row.left {
-        return cursor.filter(|cursor| *cursor < row.seq).map(Some);
+        return cursor.filter(|cursor| *cursor < row.left_seq).map(Some);
     }
-    Some(cursor.map(|cursor| cursor.max(row.seq.saturating_sub(1))))
+    Some(cursor)
 }

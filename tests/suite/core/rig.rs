@@ -1,6 +1,7 @@
 //! A node without sockets: the production machine, the reference store, clients at the ends of channels.
 
-use actors::command::{Command, Verb};
+use actors::command::{Command, Done, Verb};
+use actors::config::Config;
 use actors::context::Context;
 use actors::node::Node;
 use actors::opening::{self, Plan};
@@ -10,65 +11,86 @@ use actors::store::{LogId, Store};
 use actors::tickets::Login;
 use bytes::Bytes;
 use cells::machine::{Machine, Threads};
+use cluster::claims::Claims;
+use cluster::host::Host;
 use cluster::node::{BootId, CellId, Node as Me, NodeId};
 use proto::frame::{self, WireForm};
 use proto::id::{ChannelId, ConversationId, UserId, WorkspaceId};
+use proto::refusal::Refusal;
 use proto::v1::client_frame::Frame as Ask;
 use proto::v1::event::Body;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{ClientFrame, ConversationKind, Cursor, Event, Hello};
+use proto::v1::{ClientFrame, Content, ConversationKind, Cursor, Event, Hello};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use tests::harness::step;
 use tokio::sync::{mpsc, watch};
 
 /// The longest that any answer may take; a test that waits longer has found a lost message.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) struct Rig {
-    pub(super) context: Context,
-    pub(super) store: Arc<dyn Store>,
+pub(crate) struct Rig {
+    pub(crate) context: Context,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) workspace: WorkspaceId,
     node: Node,
-    workspace: WorkspaceId,
 }
 
-pub(super) fn text_of(event: &Event) -> Option<String> {
+pub(crate) fn text_of(event: &Event) -> Option<String> {
     match &event.body {
         Some(Body::Posted(posted)) => posted.content.as_ref().map(|content| content.text.clone()),
         _ => None,
     }
 }
 
-fn user_id(name: &str) -> UserId {
+/// A post of this text.
+pub(crate) fn says(text: &str) -> Verb {
+    Verb::Post {
+        content: Content { text: text.into(), ..Content::default() },
+        thread_us: 0,
+        reply_broadcast: false,
+        client_msg_id: String::new(),
+    }
+}
+
+pub(crate) fn user_id(name: &str) -> UserId {
     UserId::parse(&format!("U{:0>10}", name.to_uppercase())).unwrap()
 }
 
 impl Rig {
-    pub(super) fn run(test: impl AsyncFnOnce(&Rig)) {
+    /// Over the reference store, with limits that no test meets by accident.
+    pub(crate) fn run(test: impl AsyncFnOnce(&Rig)) {
+        Self::run_on(Self::config(), |_| MemoryStore::new(), test);
+    }
+
+    pub(crate) fn config() -> Config {
+        Config { rate_per_s: 1_000_000, rate_burst: 1_000_000, ..Config::default() }
+    }
+
+    /// Over any store that keeps the claims too.
+    pub(crate) fn run_on<S: Store + Claims>(
+        config: Config,
+        open: impl FnOnce(&Host) -> S,
+        test: impl AsyncFnOnce(&Rig),
+    ) {
         let machine = Machine::start(Threads::default()).unwrap();
         let host = machine.host();
         machine.block_on(async {
-            let memory = Arc::new(MemoryStore::new());
-            let me = Me {
-                id: NodeId::parse("n1").unwrap(),
-                boot: BootId(1),
-                cell: CellId::parse("a").unwrap(),
-            };
-            let config = actors::config::Config {
-                rate_per_s: 1_000_000,
-                rate_burst: 1_000_000,
-                ..Default::default()
-            };
-            let node = Node::start(host, memory.clone(), memory.clone(), config, me).await.unwrap();
+            let store = Arc::new(open(&host));
+            let me =
+                Me { id: NodeId::parse("n1").unwrap(), boot: BootId(1), cell: CellId::parse("a").unwrap() };
+            let node = Node::start(host, store.clone(), store.clone(), config, me).await.unwrap();
             let workspace = WorkspaceId::parse("T0000000001").unwrap();
             let context = node.context.clone();
-            let rig = Rig { context, store: memory, node, workspace };
+            let rig = Rig { context, store, node, workspace };
             rig.found(&rig.workspace, &["ann", "bob"]).await;
             test(&rig).await;
         });
     }
 
-    async fn found(&self, workspace: &WorkspaceId, users: &[&str]) {
+    /// Makes a workspace, or adds users to it.
+    pub(crate) async fn found(&self, workspace: &WorkspaceId, users: &[&str]) {
         let log = Context::workspace(workspace);
         let make = Verb::CreateWorkspace { name: "Test".into(), domain: "test".into() };
         self.context.execute(log.clone(), Command::system("make", make)).await.unwrap();
@@ -81,17 +103,18 @@ impl Rig {
                 bot_id: String::new(),
                 admin: false,
             };
-            self.context.execute(log.clone(), Command::system(format!("add {name}").replace(' ', "-"), verb)).await.unwrap();
+            let add = Command::system(format!("add-{name}"), verb);
+            self.context.execute(log.clone(), add).await.unwrap();
         }
     }
 
-    pub(super) async fn stranger(&self) -> (WorkspaceId, UserId) {
+    pub(crate) async fn stranger(&self) -> (WorkspaceId, UserId) {
         let other = WorkspaceId::parse("T0000000002").unwrap();
         self.found(&other, &["eve"]).await;
         (other, user_id("eve"))
     }
 
-    pub(super) async fn channel(&self, name: &str, members: &[&str]) -> String {
+    pub(crate) async fn channel(&self, name: &str, members: &[&str]) -> String {
         let channel = ConversationId::parse(&self.context.mint('C')).unwrap();
         let plan = Plan {
             channel: channel.clone(),
@@ -103,15 +126,34 @@ impl Rig {
         channel.to_string()
     }
 
-    pub(super) fn log(&self, channel: &str) -> LogId {
+    pub(crate) fn log(&self, channel: &str) -> LogId {
         LogId::new(self.workspace.clone(), ChannelId::parse(channel).unwrap())
     }
 
-    pub(super) fn panic(&self, channel: &str) {
+    pub(crate) fn panic(&self, channel: &str) {
         self.context.router.panic(&self.log(channel));
     }
 
-    pub(super) async fn connect(&self, name: &str, cursors: &[(&str, u64)]) -> Client {
+    /// Waits for what other tasks are about to do; fails when they do not.
+    pub(crate) async fn until(&self, what: &str, mut is: impl AsyncFnMut() -> bool) {
+        let looks = async {
+            while !is().await {
+                self.context.host.sleep(Duration::from_millis(2)).await;
+            }
+        };
+        step(what, looks).await.unwrap();
+    }
+
+    /// Runs a user's command to its end.
+    pub(crate) async fn does(&self, name: &str, channel: &str, verb: Verb) -> Result<Done, Refusal> {
+        self.context.execute(self.log(channel), Command::by(&user_id(name), verb)).await
+    }
+    /// A user's post, and its place.
+    pub(crate) async fn posts(&self, name: &str, channel: &str, text: &str) -> Done {
+        self.does(name, channel, says(text)).await.unwrap()
+    }
+
+    pub(crate) async fn connect(&self, name: &str, cursors: &[(&str, u64)]) -> Client {
         let (to_server, from_client) = mpsc::channel(64);
         let (to_client, from_server) = mpsc::channel(8);
         let (reading, may_write) = watch::channel(true);
@@ -176,7 +218,7 @@ impl FrameSocket for Wire {
 }
 
 /// A client at the other end.
-pub(super) struct Client {
+pub(crate) struct Client {
     to_server: mpsc::Sender<Incoming>,
     from_server: mpsc::Receiver<Bytes>,
     reading: watch::Sender<bool>,
@@ -184,11 +226,11 @@ pub(super) struct Client {
     answers: BTreeMap<u64, Say>,
     events: BTreeMap<String, VecDeque<Event>>,
     following: Vec<String>,
-    pub(super) lagged: u32,
+    pub(crate) lagged: u32,
 }
 
 impl Client {
-    pub(super) async fn ask(&mut self, ask: Ask) -> Say {
+    pub(crate) async fn ask(&mut self, ask: Ask) -> Say {
         self.asked += 1;
         let frame = ClientFrame { id: self.asked, frame: Some(ask) };
         let bytes = frame::encode_client(&frame, WireForm::Proto);
@@ -202,7 +244,7 @@ impl Client {
     }
 
     /// All events of a channel up to `seq`, in the order of arrival.
-    pub(super) async fn events(&mut self, channel: &str, seq: u64) -> Vec<Event> {
+    pub(crate) async fn events(&mut self, channel: &str, seq: u64) -> Vec<Event> {
         loop {
             let events = self.events.entry(channel.to_owned()).or_default();
             if events.back().is_some_and(|event| event.seq >= seq) {
@@ -212,10 +254,19 @@ impl Client {
         }
     }
 
-    pub(super) fn stop_reading(&self) {
+    /// What has come of a channel so far.
+    pub(crate) fn heard(&self, channel: &str) -> Vec<Event> {
+        self.events.get(channel).into_iter().flatten().cloned().collect()
+    }
+    /// Whether this connection began by following it.
+    pub(crate) fn follows(&self, channel: &str) -> bool {
+        self.following.iter().any(|followed| followed == channel)
+    }
+
+    pub(crate) fn stop_reading(&self) {
         self.reading.send(false).unwrap();
     }
-    pub(super) fn read_again(&self) {
+    pub(crate) fn read_again(&self) {
         self.reading.send(true).unwrap();
     }
 
@@ -223,7 +274,7 @@ impl Client {
     async fn wait_for_joins(&mut self, rig: &Rig, name: &str) {
         let login = (&rig.workspace, user_id(name));
         let joined = rig.store.joined(login.0, &login.1, None, 1000).await.unwrap().rows;
-        for (channel, _) in joined {
+        for (channel, _) in joined.into_iter().filter(|(_, row)| !row.left) {
             let channel = channel.to_string();
             while !self.following.contains(&channel) && !self.events.contains_key(&channel) {
                 self.hear().await;

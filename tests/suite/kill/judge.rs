@@ -227,3 +227,6 @@ async fn pages(node: &Node, auditor: &Person, method: &str, args: &Value) -> Res
         }
     }
 }
+
+#[cfg(test)]
+mod broken;

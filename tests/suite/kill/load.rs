@@ -194,13 +194,13 @@ impl Lane {
         self.made += 1;
         let mut text = format!("lane {} message {}", self.number, self.made);
         let dice = self.chance.below(1000);
-        if dice % 50 == 0 {
+        if dice.is_multiple_of(50) {
             text.push_str(&".".repeat(LONG_CHARS));
         }
         let last = self.own[at].last();
         match (dice, last) {
             (650..760, _) if self.threads[at] != 0 => {
-                What::Post { text, thread_us: self.threads[at], broadcast: dice % 4 == 0 }
+                What::Post { text, thread_us: self.threads[at], broadcast: dice.is_multiple_of(4) }
             }
             (760..820, Some(own)) => What::Edit { target_us: own.us, text },
             (820..900, Some(own)) => What::React { target_us: own.us, name: self.emoji(own.reactions) },

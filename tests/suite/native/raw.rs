@@ -41,7 +41,8 @@ impl Raw {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(RECEIVE_BYTES)?;
         let stream = step("a connection", socket.connect(address)).await??;
-        match step("a handshake", tokio_tungstenite::client_async(request, stream)).await? {
+        let handshake = Box::pin(tokio_tungstenite::client_async(request, stream));
+        match step("a handshake", handshake).await? {
             Ok((socket, _)) => Ok(Opened::Socket(Box::new(Self(socket)))),
             Err(Error::Http(response)) => {
                 let wait = response.headers().get("retry-after");

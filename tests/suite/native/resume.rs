@@ -18,6 +18,9 @@ const FAR: usize = 100_000;
 const READ_EVENTS: usize = 200;
 /// Reads beyond the least: the ends of the log, and what beacons make a client ask.
 const READS_SPARE: f64 = 20.0;
+/// Events of a bucket of a log, and buckets that are filled so that the oldest can be dropped.
+const BUCKET_EVENTS: usize = 4096;
+const BUCKETS: usize = 3;
 const READS: &str = "waggle_replay_store_reads_total";
 
 #[tokio::test]
@@ -177,6 +180,44 @@ async fn a_client_resumes_from_100k_events_back_also_after_a_restart_by_bounded_
     let stage = stage.restart().await?;
     let json = Options { form: WireForm::Json, ..stage.options(&reader) };
     catch_up(&stage, json, &channel, from, tail).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_from_before_the_log_is_told_where_it_goes_on_and_history_has_the_rest() -> Result<()> {
+    // Kept are the newest two buckets alone.
+    let stage = Stage::with(&[("WAGGLE_ACTORS__RESUME_WINDOW_HOURS", "0")]).await?;
+    let reader = stage.person("reader").await?;
+    let channel = stage.channel("old", &[&reader]).await?;
+    let client = stage.client(&reader).await?;
+    let from = client.cursors()[&channel];
+    client.close();
+    let tail = fill(&stage, &channel, BUCKETS * BUCKET_EVENTS).await?;
+    let asking =
+        connected(Options { manual: true, cursors: vec![(channel.clone(), tail)], ..stage.options(&reader) });
+    let asking = asking.await?;
+    let dropped = async {
+        while asking.range(&channel, from, 1).await?.events[0].seq == from + 1 {}
+        anyhow::Ok(())
+    };
+    step("the oldest rows to be dropped", dropped).await??;
+    let cursors = vec![(channel.clone(), from)];
+    let client = connected(Options { cursors, ..stage.options(&reader) }).await?;
+    step("the tail", client.applied(&channel, tail)).await??;
+    let skips = client.notices(1, |notice| matches!(notice, Say::SkipTo(_))).await?;
+    let [Say::SkipTo(skip)] = &skips[..] else { panic!("one skip_to: {skips:?}") };
+    let bucket = BUCKET_EVENTS as u64;
+    assert!(skip.channel == channel && skip.seq > from + 1 && skip.seq % bucket == 1, "{skip:?}");
+    let seqs: Vec<u64> = client.events(&channel).iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (skip.seq..=tail).collect::<Vec<_>>());
+    let page = serde_json::json!({ "channel": channel, "oldest": "0.000001", "limit": 20 });
+    let oldest = stage.node.ok("conversations.history", &reader.token, page).await?;
+    let texts: Vec<_> =
+        oldest["messages"].as_array().into_iter().flatten().map(|m| m["text"].clone()).collect();
+    assert!(
+        texts.iter().any(|text| text == "post 0"),
+        "what the log has no longer, the views have: {texts:?}"
+    );
+    Ok(())
 }
 
 #[tokio::test]

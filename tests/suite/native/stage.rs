@@ -103,7 +103,7 @@ impl Stage {
     /// Waits until a metric reaches `least`.
     pub(crate) async fn until_metric(&self, name: &str, least: f64) -> Result<()> {
         let reached = async {
-            while self.metric(name).await? < least {}
+            while Box::pin(self.metric(name)).await? < least {}
             anyhow::Ok(())
         };
         step(&format!("{name} to reach {least}"), reached).await?

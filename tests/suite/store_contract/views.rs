@@ -143,7 +143,7 @@ pub async fn conversations_of_a_user_are_listed_with_those_left(store: impl Engi
     let mut log = Log::new("user:U1");
     let joined = |name: &str, left| ViewWrite::Joined {
         channel: conversation(name),
-        row: JoinedRow { seq: 4, kind: ConversationKind::Public.into(), left },
+        row: JoinedRow { seq: 4, kind: ConversationKind::Public.into(), left, left_seq: 0 },
     };
     log.view(&store, vec![joined("C2", false), joined("C1", false), joined("D1", false)]).await;
     log.view(&store, vec![joined("C1", true)]).await;

@@ -1,0 +1,133 @@
+//! Who hears what: an event reaches only who was a member at its seq, and what was deleted nobody any more.
+
+use super::rig::{Rig, user_id};
+use super::{acked, post};
+use actors::command::{Command, Verb};
+use actors::context::Context;
+use actors::opening::{self, Plan};
+use proto::id::ConversationId;
+use proto::v1::client_frame::Frame as Ask;
+use proto::v1::event::Body;
+use proto::v1::{self, Content, ConversationKind, Event};
+
+fn content_of(event: &Event) -> Option<Content> {
+    match &event.body {
+        Some(Body::Posted(posted)) => posted.content.clone(),
+        Some(Body::Edited(edited)) => edited.content.clone(),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_deleted_message_is_not_replayed_though_its_channel_is_hot() {
+    Rig::run(async |rig| {
+        let channel = rig.channel("general", &["ann", "bob"]).await;
+        let secret = rig.posts("ann", &channel, "secret").await;
+        let content = Content { text: "still secret".into(), ..Content::default() };
+        rig.does("ann", &channel, Verb::Edit { target_us: secret.us, content }).await.unwrap();
+        rig.posts("ann", &channel, "no secret").await;
+        let gone = rig.does("ann", &channel, Verb::Delete { target_us: secret.us }).await.unwrap();
+        let mut bob = rig.connect("bob", &[(&channel, 1)]).await;
+        let events = bob.events(&channel, gone.seq).await;
+        let seqs: Vec<u64> = events.iter().map(|event| event.seq).collect();
+        assert_eq!(seqs, [2, 3, 4, 5], "what happened stays in its place");
+        let contents: Vec<_> = events.iter().filter_map(content_of).collect();
+        let redacted = Content { redacted: true, ..Content::default() };
+        assert_eq!(contents[..2], [redacted.clone(), redacted]);
+        assert_eq!(contents[2].text, "no secret");
+    });
+}
+
+#[test]
+fn who_left_replays_only_their_own_time() {
+    Rig::run(async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        rig.posts("ann", &channel, "before").await;
+        let joined = rig.does("ann", &channel, Verb::Invite { user: user_id("bob") }).await.unwrap();
+        rig.posts("ann", &channel, "with bob").await;
+        let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
+        rig.posts("ann", &channel, "after").await;
+        let rows = async || rig.store.joined(&rig.workspace, &user_id("bob"), None, 10).await.unwrap().rows;
+        rig.until("bob's own log knows of the leave", async || rows().await.iter().any(|(_, row)| row.left))
+            .await;
+        let mut bob = rig.connect("bob", &[(&channel, 0)]).await;
+        let seqs: Vec<u64> = bob.events(&channel, left.seq).await.iter().map(|event| event.seq).collect();
+        assert_eq!(seqs, (joined.seq..=left.seq).collect::<Vec<_>>());
+        let last = rig.posts("ann", &channel, "long after").await;
+        bob.ask(Ask::Ping(v1::Ping::default())).await;
+        let seqs: Vec<u64> = bob.heard(&channel).iter().map(|event| event.seq).collect();
+        assert_eq!(seqs.last(), Some(&left.seq), "{} is not for bob", last.seq);
+    });
+}
+
+#[test]
+fn a_mention_reaches_members_only() {
+    Rig::run(async |rig| {
+        // Follow-ups of an event are done in the order of the users' ids: abe would be told before bob.
+        rig.found(&rig.workspace, &["abe"]).await;
+        let channel = rig.channel("general", &["ann", "bob"]).await;
+        let text = format!("<@{}> <@{}>", user_id("abe"), user_id("bob"));
+        let posted = rig.posts("ann", &channel, &text).await;
+        let log = |name: &str| Context::user(&rig.workspace, &user_id(name));
+        let told = async |name: &str| {
+            let events = rig.store.log(&log(name), 0, 100).await.unwrap().events;
+            events.into_iter().any(|event| match event.body {
+                Some(Body::Mentioned(mentioned)) => mentioned.target_us == posted.us,
+                _ => false,
+            })
+        };
+        rig.until("bob is told", async || told("bob").await).await;
+        assert!(!told("abe").await, "abe is not in the channel");
+    });
+}
+
+#[test]
+fn the_names_of_a_closed_conversation_stay_with_its_members() {
+    Rig::run(async |rig| {
+        let channel = ConversationId::parse(&rig.context.mint('C')).unwrap();
+        let plan = Plan {
+            channel: channel.clone(),
+            name: "takeover".into(),
+            kind: ConversationKind::Private,
+            members: vec![user_id("ann")],
+        };
+        opening::open(&rig.context, &rig.workspace, None, plan).await.unwrap();
+        let log = Context::workspace(&rig.workspace);
+        let rename = Verb::RenameConversation { channel: channel.clone(), name: "takeover-2".into() };
+        let renamed = rig.context.execute(log.clone(), Command::system("", rename)).await.unwrap();
+        opening::follow_up(&rig.context, log.clone(), renamed.clone()).await.unwrap();
+        let own = log.channel.to_string();
+        let mut bob = rig.connect("bob", &[(&own, 0)]).await;
+        let events = bob.events(&own, renamed.seq).await;
+        assert_eq!(events.len() as u64, renamed.seq - 1, "the log stays dense for everybody");
+        let said = format!("{events:?}");
+        assert!(!said.contains("takeover") && !said.contains(channel.as_str()), "{said}");
+        let mut ann = rig.connect("ann", &[(channel.as_str(), 0)]).await;
+        let events = ann.events(channel.as_str(), 2).await;
+        assert!(matches!(&events[0].body, Some(Body::Renamed(renamed)) if renamed.name == "takeover-2"));
+    });
+}
+
+#[test]
+fn a_leave_that_the_users_own_log_learns_later_ends_what_was_followed_in_between() {
+    Rig::run(async |rig| {
+        let channel = rig.channel("general", &["ann", "bob"]).await;
+        let mut ann = rig.connect("ann", &[]).await;
+        let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
+        // As a session stands that began between the leave and its follow-up.
+        let mut bob = rig.connect("bob", &[(&channel, left.seq)]).await;
+        let rows = async || rig.store.joined(&rig.workspace, &user_id("bob"), None, 10).await.unwrap().rows;
+        rig.until("bob's own log knows of the leave", async || rows().await.iter().any(|(_, row)| row.left))
+            .await;
+        let own = Context::user(&rig.workspace, &user_id("bob"));
+        let tail = rig.store.head(&own).await.unwrap().unwrap().1.tail;
+        if bob.follows(&channel) {
+            bob.events(&own.channel.to_string(), tail).await;
+        }
+        bob.ask(Ask::Ping(v1::Ping::default())).await;
+        let secret = acked(&mut ann, post(&channel, "k", "not for bob")).await;
+        ann.events(&channel, secret.seq).await;
+        bob.ask(Ask::Ping(v1::Ping::default())).await;
+        assert!(bob.heard(&channel).iter().all(|event| event.seq <= left.seq));
+    });
+}

@@ -1,0 +1,103 @@
+//! A store with somebody in front of it, who counts, holds up or breaks its calls.
+
+use actors::store::{
+    Answer, Append, Appended, KeySeen, Listed, LogId, LogPage, MessageRange, ReactionCount, Store, StoreError,
+};
+use cluster::claims::{Claim, ClaimOutcome, Claims, ClaimsError};
+use cluster::slots::Slot;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use proto::id::{ConversationId, UserId, WorkspaceId};
+use proto::ts::Micros;
+use proto::v1::{
+    BucketRow, ConversationRow, Head, JoinedRow, MarkRow, MemberRow, MessageRow, SlotRow, TokenRow, UserRow,
+    WorkspaceRow,
+};
+use std::sync::Arc;
+
+/// What is done to the calls of a store.
+pub(crate) trait Hook: Send + Sync + 'static {
+    /// Sees every read by its name.
+    fn read(&self, _name: &'static str) {}
+    /// Whether the task that makes this read panics, as a defect of an engine would make it.
+    fn breaks(&self, _name: &'static str) -> bool {
+        false
+    }
+    /// What an append waits for before it reaches the store, and whether it does.
+    fn append(&self) -> BoxFuture<'static, Result<(), StoreError>> {
+        ready(Ok(())).boxed()
+    }
+}
+
+/// A store behind a hook.
+pub(crate) struct Through<S, H> {
+    inner: Arc<S>,
+    hook: H,
+}
+
+impl<S, H> Through<S, H> {
+    pub(crate) fn new(inner: S, hook: H) -> Self {
+        Self { inner: Arc::new(inner), hook }
+    }
+}
+
+macro_rules! store_behind_a_hook {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)+) => {
+        impl<S: Store, H: Hook> Store for Through<S, H> {
+            fn append(&self, append: Append) -> Answer<Appended> {
+                let (inner, held) = (self.inner.clone(), self.hook.append());
+                async move {
+                    held.await?;
+                    inner.append(append).await
+                }
+                .boxed()
+            }
+            $(fn $name(&self, $($arg: $type),*) -> Answer<$answer> {
+                self.hook.read(stringify!($name));
+                if self.hook.breaks(stringify!($name)) {
+                    return async { panic!("asked to panic, as a defect would") }.boxed();
+                }
+                self.inner.$name($($arg),*)
+            })+
+        }
+    };
+}
+
+store_behind_a_hook! {
+    head(log: &LogId) -> Option<(u32, Head)>;
+    log(log: &LogId, after: u64, limit: usize) -> LogPage;
+    keys(log: &LogId, bucket: u32) -> Vec<KeySeen>;
+    directory(log: &LogId, limit: usize) -> Vec<(u32, BucketRow)>;
+    messages(log: &LogId, range: MessageRange) -> Vec<MessageRow>;
+    thread(log: &LogId, parent_us: Micros, range: MessageRange) -> Vec<MessageRow>;
+    message(log: &LogId, us: Micros) -> Option<MessageRow>;
+    reactions(log: &LogId, from_us: Micros, to_us: Micros) -> Vec<ReactionCount>;
+    reaction(log: &LogId, us: Micros, name: &str, user: &UserId) -> bool;
+    member(log: &LogId, user: &UserId) -> Option<MemberRow>;
+    members(log: &LogId, after: Option<UserId>, limit: usize) -> Listed<UserId, MemberRow>;
+    joined(
+        workspace: &WorkspaceId, user: &UserId, after: Option<ConversationId>, limit: usize
+    ) -> Listed<ConversationId, JoinedRow>;
+    marks(workspace: &WorkspaceId, user: &UserId) -> Vec<(ConversationId, MarkRow)>;
+    user(workspace: &WorkspaceId, user: &UserId) -> Option<UserRow>;
+    conversation(workspace: &WorkspaceId, channel: &ConversationId) -> Option<ConversationRow>;
+    users(workspace: &WorkspaceId, after: Option<UserId>, limit: usize) -> Listed<UserId, UserRow>;
+    conversations(
+        workspace: &WorkspaceId, after: Option<ConversationId>, limit: usize
+    ) -> Listed<ConversationId, ConversationRow>;
+    workspaces() -> Vec<(WorkspaceId, WorkspaceRow)>;
+    token(hash: &str) -> Option<TokenRow>;
+    active(slot: Slot, minute: u64) -> Vec<LogId>;
+    last_active() -> Vec<LogId>;
+    retain_log(log: &LogId, before_us: Micros, keep: usize) -> usize;
+    retain_views(log: &LogId, before_us: Micros) -> usize;
+}
+
+impl<S: Claims, H: Hook> Claims for Through<S, H> {
+    fn read(&self, partition: u16) -> BoxFuture<'static, Result<Vec<(Slot, SlotRow)>, ClaimsError>> {
+        self.inner.read(partition)
+    }
+    fn claim(&self, claims: Vec<Claim>) -> BoxFuture<'static, Result<Vec<ClaimOutcome>, ClaimsError>> {
+        self.inner.claim(claims)
+    }
+}
