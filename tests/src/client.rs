@@ -183,6 +183,16 @@ impl Client {
     pub fn cursors(&self) -> BTreeMap<String, u64> {
         self.shared.state().receiver.cursors().into_iter().map(|c| (c.channel, c.seq)).collect()
     }
+    /// Waits until this many public conversations are followed (joins are follow-ups: they may come after the
+    /// welcome), and names them.
+    pub async fn following(&self, count: usize) -> Result<Vec<String>, ClientError> {
+        self.until(|state| {
+            let channels = state.receiver.cursors().into_iter().map(|cursor| cursor.channel);
+            let public: Vec<String> = channels.filter(|channel| channel.starts_with('C')).collect();
+            (public.len() >= count).then_some(public)
+        })
+        .await
+    }
     /// Waits until a channel was applied up to `seq`.
     pub async fn applied(&self, channel: &str, seq: u64) -> Result<(), ClientError> {
         self.until(|state| (state.receiver.last(channel)? >= seq).then_some(())).await

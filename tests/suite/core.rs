@@ -118,7 +118,8 @@ fn who_left_gets_nothing_more_and_who_joins_starts_at_the_join() {
         let join = Ask::Join(v1::Join { channel: channel.clone(), key: "join".into() });
         let joined = acked(&mut bob, join).await;
         acked(&mut ann, post(&channel, "k4", "to both again")).await;
-        let seen: Vec<u64> = bob.events(&channel, joined.seq + 1).await.iter().map(|event| event.seq).collect();
+        let seen: Vec<u64> =
+            bob.events(&channel, joined.seq + 1).await.iter().map(|event| event.seq).collect();
         assert_eq!(seen, vec![2, left.seq, joined.seq, joined.seq + 1]);
     });
 }
@@ -154,9 +155,8 @@ fn edits_reactions_threads_and_deletions_follow_the_rules() {
         };
         acked(&mut bob, react()).await;
         assert_eq!(refused(&mut bob, react()).await, "already_reacted");
-        let delete = |us: u64| {
-            Ask::Delete(v1::Delete { channel: channel.clone(), key: String::new(), target_us: us })
-        };
+        let delete =
+            |us: u64| Ask::Delete(v1::Delete { channel: channel.clone(), key: String::new(), target_us: us });
         acked(&mut bob, delete(second.us)).await;
         let log = rig.log(&channel);
         let row = rig.store.message(&log, parent.us).await.unwrap().unwrap();

@@ -152,10 +152,10 @@ async fn compare_reactions(rig: &Rig, log: &LogId, naive: &Naive, page: &[Messag
 }
 
 async fn compare_threads(rig: &Rig, log: &LogId, naive: &Naive, chance: &Entropy) {
-    let mut longest = 0;
+    let mut all = 0;
     for parent_us in naive.parents() {
         let replies = naive.thread(parent_us);
-        longest = longest.max(replies.len());
+        all += replies.len();
         for newest_first in [false, true] {
             let (mut found, mut left) = (Vec::new(), (0, Micros::MAX));
             loop {
@@ -172,7 +172,7 @@ async fn compare_threads(rig: &Rig, log: &LogId, naive: &Naive, chance: &Entropy
             assert_eq!(found, replies, "thread {parent_us}");
         }
     }
-    assert!(longest > 5, "some thread has several pages");
+    assert!(all > 20, "threads were part of the history");
 }
 
 /// Every message that ever was, by its time: as it is, or gone.
@@ -276,40 +276,44 @@ impl Hook for Counts {
 /// 100 people react to one message with 50 emoji each; pages around it are read before and after.
 fn reads_of_a_page<S: Store + Claims>(open: impl FnOnce(&Host) -> S) {
     let counts = Counts::default();
-    Rig::run_on(Rig::config(), |host| Through::new(open(host), counts.clone()), async |rig| {
-        let crowd: Vec<String> = (0..100).map(|number| format!("p{number}")).collect();
-        let crowd: Vec<&str> = crowd.iter().map(String::as_str).collect();
-        rig.found(&rig.workspace, &crowd).await;
-        let channel = rig.channel("general", &crowd).await;
-        let log = rig.log(&channel);
-        let mut posts = Vec::new();
-        for number in 0..30 {
-            posts.push(post(rig, &log, "p0", &format!("m{number}"), 0).await);
-        }
-        for number in 0..30 {
-            post(rig, &log, "p1", &format!("r{number}"), posts[7]).await;
-        }
-        let token = token(rig, "p1").await;
-        counts.take();
-        let before = page(rig, &token, &channel, &counts).await;
-        let emoji: Vec<String> = (0..50).map(|number| format!("emoji{number}")).collect();
-        for name in &emoji {
-            let react = crowd.iter().map(|user| {
-                let verb = Verb::React { target_us: posts[7], name: name.clone() };
-                rig.context.execute(log.clone(), Command::by(&user_id(user), verb))
-            });
-            futures::future::try_join_all(react).await.unwrap();
-        }
-        counts.take();
-        let after = page(rig, &token, &channel, &counts).await;
-        assert_eq!(before.as_array().unwrap().len(), after.as_array().unwrap().len());
-        let liked = after.as_array().unwrap().iter().find(|m| m["ts"] == ts::format(posts[7])).unwrap();
-        let reactions = liked["reactions"].as_array().unwrap();
-        assert_eq!(reactions.len(), 50);
-        assert!(reactions.iter().all(|reaction| reaction["count"] == 100));
-        let rows = rig.store.messages(&log, range((0, Micros::MAX), true, 1000)).await.unwrap();
-        assert_eq!(rows.len(), 30, "a reaction rewrites no message and makes none");
-    });
+    Rig::run_on(
+        Rig::config(),
+        |host| Through::new(open(host), counts.clone()),
+        async |rig| {
+            let crowd: Vec<String> = (0..100).map(|number| format!("p{number}")).collect();
+            let crowd: Vec<&str> = crowd.iter().map(String::as_str).collect();
+            rig.found(&rig.workspace, &crowd).await;
+            let channel = rig.channel("general", &crowd).await;
+            let log = rig.log(&channel);
+            let mut posts = Vec::new();
+            for number in 0..30 {
+                posts.push(post(rig, &log, "p0", &format!("m{number}"), 0).await);
+            }
+            for number in 0..30 {
+                post(rig, &log, "p1", &format!("r{number}"), posts[7]).await;
+            }
+            let token = token(rig, "p1").await;
+            counts.take();
+            let before = page(rig, &token, &channel, &counts).await;
+            let emoji: Vec<String> = (0..50).map(|number| format!("emoji{number}")).collect();
+            for name in &emoji {
+                let react = crowd.iter().map(|user| {
+                    let verb = Verb::React { target_us: posts[7], name: name.clone() };
+                    rig.context.execute(log.clone(), Command::by(&user_id(user), verb))
+                });
+                futures::future::try_join_all(react).await.unwrap();
+            }
+            counts.take();
+            let after = page(rig, &token, &channel, &counts).await;
+            assert_eq!(before.as_array().unwrap().len(), after.as_array().unwrap().len());
+            let liked = after.as_array().unwrap().iter().find(|m| m["ts"] == ts::format(posts[7])).unwrap();
+            let reactions = liked["reactions"].as_array().unwrap();
+            assert_eq!(reactions.len(), 50);
+            assert!(reactions.iter().all(|reaction| reaction["count"] == 100));
+            let rows = rig.store.messages(&log, range((0, Micros::MAX), true, 1000)).await.unwrap();
+            assert_eq!(rows.len(), 30, "a reaction rewrites no message and makes none");
+        },
+    );
 }
 
 async fn post(rig: &Rig, log: &LogId, user: &str, text: &str, thread_us: Micros) -> Micros {
@@ -336,7 +340,8 @@ async fn page(rig: &Rig, token: &str, channel: &str, counts: &Counts) -> Value {
     let history = json!({ "channel": channel, "limit": 100 });
     let replies = json!({ "channel": channel, "limit": 100, "ts": ts::format(thread_ts) });
     // A call of `replies` looks its parent up, which its page begins with.
-    for (method, args, most) in [("conversations.replies", replies, 3), ("conversations.history", history, 2)] {
+    for (method, args, most) in [("conversations.replies", replies, 3), ("conversations.history", history, 2)]
+    {
         counts.take();
         let args: Args = args.as_object().unwrap().clone().into_iter().collect();
         let bearer = Some(token.to_owned());

@@ -1,14 +1,14 @@
 //! Who hears what: an event reaches only who was a member at its seq, and what was deleted nobody any more.
 
 use super::rig::{Rig, user_id};
-use super::{acked, post};
+use super::through::{Held, Order, Through};
 use actors::command::{Command, Verb};
 use actors::context::Context;
 use actors::opening::{self, Plan};
-use proto::id::ConversationId;
-use proto::v1::client_frame::Frame as Ask;
+use actors::store::memory::MemoryStore;
+use proto::id::{ChannelId, ConversationId};
 use proto::v1::event::Body;
-use proto::v1::{self, Content, ConversationKind, Event};
+use proto::v1::{Content, ConversationKind, Event};
 
 fn content_of(event: &Event) -> Option<Content> {
     match &event.body {
@@ -42,6 +42,7 @@ fn a_deleted_message_is_not_replayed_though_its_channel_is_hot() {
 fn who_left_replays_only_their_own_time() {
     Rig::run(async |rig| {
         let channel = rig.channel("general", &["ann"]).await;
+        let fence = rig.channel("fence", &["ann", "bob"]).await;
         rig.posts("ann", &channel, "before").await;
         let joined = rig.does("ann", &channel, Verb::Invite { user: user_id("bob") }).await.unwrap();
         rig.posts("ann", &channel, "with bob").await;
@@ -53,10 +54,10 @@ fn who_left_replays_only_their_own_time() {
         let mut bob = rig.connect("bob", &[(&channel, 0)]).await;
         let seqs: Vec<u64> = bob.events(&channel, left.seq).await.iter().map(|event| event.seq).collect();
         assert_eq!(seqs, (joined.seq..=left.seq).collect::<Vec<_>>());
-        let last = rig.posts("ann", &channel, "long after").await;
-        bob.ask(Ask::Ping(v1::Ping::default())).await;
-        let seqs: Vec<u64> = bob.heard(&channel).iter().map(|event| event.seq).collect();
-        assert_eq!(seqs.last(), Some(&left.seq), "{} is not for bob", last.seq);
+        rig.posts("ann", &channel, "long after").await;
+        let last = rig.posts("ann", &fence, "heard later than the other").await;
+        bob.events(&fence, last.seq).await;
+        assert_eq!(bob.heard(&channel).last().map(|event| event.seq), Some(left.seq));
     });
 }
 
@@ -110,24 +111,32 @@ fn the_names_of_a_closed_conversation_stay_with_its_members() {
 
 #[test]
 fn a_leave_that_the_users_own_log_learns_later_ends_what_was_followed_in_between() {
-    Rig::run(async |rig| {
-        let channel = rig.channel("general", &["ann", "bob"]).await;
-        let mut ann = rig.connect("ann", &[]).await;
-        let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
-        // As a session stands that began between the leave and its follow-up.
-        let mut bob = rig.connect("bob", &[(&channel, left.seq)]).await;
-        let rows = async || rig.store.joined(&rig.workspace, &user_id("bob"), None, 10).await.unwrap().rows;
-        rig.until("bob's own log knows of the leave", async || rows().await.iter().any(|(_, row)| row.left))
+    let held = Held::new(|log| matches!(log.channel, ChannelId::User(_)));
+    Rig::run_on(
+        Rig::config(),
+        |_| Through::new(MemoryStore::new(), held.clone()),
+        async |rig| {
+            let channel = rig.channel("general", &["ann", "bob"]).await;
+            let fence = rig.channel("fence", &["ann", "bob"]).await;
+            rig.connect("bob", &[]).await; // bob's own log knows of both
+            held.order(Order::Wait);
+            let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
+            let mut bob = rig.connect("bob", &[(&channel, left.seq)]).await;
+            assert!(bob.follows(&channel), "bob's own log does not know yet");
+            held.order(Order::Pass);
+            let own = Context::user(&rig.workspace, &user_id("bob"));
+            let rows =
+                async || rig.store.joined(&rig.workspace, &user_id("bob"), None, 10).await.unwrap().rows;
+            rig.until("bob's own log knows of the leave", async || {
+                rows().await.iter().any(|(_, row)| row.left)
+            })
             .await;
-        let own = Context::user(&rig.workspace, &user_id("bob"));
-        let tail = rig.store.head(&own).await.unwrap().unwrap().1.tail;
-        if bob.follows(&channel) {
-            bob.events(&own.channel.to_string(), tail).await;
-        }
-        bob.ask(Ask::Ping(v1::Ping::default())).await;
-        let secret = acked(&mut ann, post(&channel, "k", "not for bob")).await;
-        ann.events(&channel, secret.seq).await;
-        bob.ask(Ask::Ping(v1::Ping::default())).await;
-        assert!(bob.heard(&channel).iter().all(|event| event.seq <= left.seq));
-    });
+            let known = rig.store.head(&own).await.unwrap().unwrap().1.tail;
+            bob.events(&own.channel.to_string(), known).await;
+            rig.posts("ann", &channel, "not for bob").await;
+            let last = rig.posts("ann", &fence, "heard later than the other").await;
+            bob.events(&fence, last.seq).await;
+            assert_eq!(bob.heard(&channel), []);
+        },
+    );
 }

@@ -14,6 +14,7 @@ use proto::v1::{
     WorkspaceRow,
 };
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What is done to the calls of a store.
 pub(crate) trait Hook: Send + Sync + 'static {
@@ -24,8 +25,49 @@ pub(crate) trait Hook: Send + Sync + 'static {
         false
     }
     /// What an append waits for before it reaches the store, and whether it does.
-    fn append(&self) -> BoxFuture<'static, Result<(), StoreError>> {
+    fn append(&self, _append: &Append) -> BoxFuture<'static, Result<(), StoreError>> {
         ready(Ok(())).boxed()
+    }
+}
+
+/// What becomes of appends.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Order {
+    /// They reach the store.
+    Pass,
+    /// They wait for another order.
+    Wait,
+    /// They are refused, as by a full disk.
+    Fail,
+}
+
+/// Holds appends to some logs up.
+#[derive(Clone)]
+pub(crate) struct Held {
+    order: watch::Sender<Order>,
+    which: fn(&LogId) -> bool,
+}
+
+impl Held {
+    pub(crate) fn new(which: fn(&LogId) -> bool) -> Self {
+        Self { order: watch::channel(Order::Pass).0, which }
+    }
+    pub(crate) fn order(&self, order: Order) {
+        self.order.send_replace(order);
+    }
+}
+
+impl Hook for Held {
+    fn append(&self, append: &Append) -> BoxFuture<'static, Result<(), StoreError>> {
+        if !(self.which)(&append.log) {
+            return ready(Ok(())).boxed();
+        }
+        let mut order = self.order.subscribe();
+        async move {
+            let order = *order.wait_for(|order| *order != Order::Wait).await.expect("the test goes on");
+            if order == Order::Fail { Err(StoreError::Full("by order".into())) } else { Ok(()) }
+        }
+        .boxed()
     }
 }
 
@@ -45,7 +87,7 @@ macro_rules! store_behind_a_hook {
     ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)+) => {
         impl<S: Store, H: Hook> Store for Through<S, H> {
             fn append(&self, append: Append) -> Answer<Appended> {
-                let (inner, held) = (self.inner.clone(), self.hook.append());
+                let (inner, held) = (self.inner.clone(), self.hook.append(&append));
                 async move {
                     held.await?;
                     inner.append(append).await

@@ -29,9 +29,7 @@ async fn a_first_start_that_is_killed_at_any_moment_is_finished_by_the_next() ->
         }
         let client = Client::connect(Options::new(stage::connect_url(&node), token));
         let client = step("a welcome", client).await??;
-        let channels = client.cursors().into_keys().filter(|channel| channel.starts_with('C'));
-        let channels: Vec<String> = channels.collect();
-        assert_eq!(channels.len(), 2, "the admin is in general and random");
+        let channels = step("the admin is in general and random", client.following(2)).await??;
         let key = Keys::default().make();
         step("the first ack", client.post(&channels[0], "the first message", &key)).await??;
         node.kill().await?;
