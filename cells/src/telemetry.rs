@@ -1,13 +1,18 @@
 //! What operators see: log records on stderr and the text of `/metrics`.
 
+mod lines;
+
 use crate::config::{Format, Log};
 use cluster::host::Host;
+use lines::Lines;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::{io::IsTerminal, panic, time::Duration};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
 
 /// Samples of summaries are folded this often, also when nobody reads `/metrics`.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// The end of a process waits at most this long for who reads its log.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Quantiles of every summary; they cover the last minute.
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 1.0];
 
@@ -20,11 +25,17 @@ pub enum TelemetryError {
     /// This process has telemetry already.
     #[error("telemetry was started twice in one process")]
     Twice,
+    /// The thread that writes log records could not be started.
+    #[error("log records cannot be written: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
-/// The recorded metrics.
+/// The recorded metrics and the way of log records.
 #[derive(Clone)]
-pub struct Telemetry(PrometheusHandle);
+pub struct Telemetry {
+    metrics: PrometheusHandle,
+    lines: Lines,
+}
 
 impl Telemetry {
     /// Starts writing log records and recording metrics, once in a process. Panics become log records.
@@ -36,11 +47,12 @@ impl Telemetry {
             Format::Text => true,
             Format::Json => false,
         };
-        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
+        let lines = Lines::start(std::io::stderr())?;
+        let layer = fmt::layer().with_writer(lines.clone()).with_ansi(terminal);
         let started = if text {
-            registry().with(filter).with(lines).try_init()
+            registry().with(filter).with(layer).try_init()
         } else {
-            registry().with(filter).with(lines.json().flatten_event(true).with_span_list(false)).try_init()
+            registry().with(filter).with(layer.json().flatten_event(true).with_span_list(false)).try_init()
         };
         started.map_err(|_| TelemetryError::Twice)?;
         panic::set_hook(Box::new(|info| {
@@ -55,15 +67,19 @@ impl Telemetry {
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|_| TelemetryError::Twice)?;
         describe();
-        Ok(Self(handle))
+        Ok(Self { metrics: handle, lines })
     }
     /// The text of `/metrics`.
     pub fn render(&self) -> String {
-        self.0.render()
+        self.metrics.render()
+    }
+    /// Waits until what was logged is written: the last thing a process does.
+    pub fn flush(&self) {
+        self.lines.flush(FLUSH_TIMEOUT);
     }
     /// Folds samples until the machine stops.
     pub fn keep_up(&self, host: &Host) {
-        let (handle, clock) = (self.0.clone(), host.clone());
+        let (handle, clock) = (self.metrics.clone(), host.clone());
         host.spawn("metrics upkeep", async move {
             loop {
                 clock.sleep(UPKEEP_EVERY).await;

@@ -1,4 +1,4 @@
-//! suite
+//! Everything that runs outside the crates: real processes and sockets, stores of every kind, the house itself.
 
 mod core;
 mod disk;

@@ -50,35 +50,9 @@ impl Serve {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let config = config::load(self.sources())?;
         let telemetry = Telemetry::start(&config.log)?;
-        if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-            tracing::warn!(%error, "limit of open files could not be raised");
-        }
-        let threads = Threads {
-            shards: config.node.shards,
-            workers: config.node.workers,
-            blocking_max: config.node.blocking_threads_max,
-        };
-        let drain = Duration::from_millis(config.node.drain_timeout_ms);
-        let machine = Machine::start(threads).context("threads could not be started")?;
-        let host = machine.host();
-        let drained = machine.block_on(async move {
-            let mut stop = Stop::new()?;
-            // Listened to, a write over the largest file allowed is an error, as of a full disk, and not the end.
-            let _file_size = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
-            let running = Running::start(host, config, &telemetry).await?;
-            announce(&running)?;
-            stop.asked().await;
-            tracing::info!("draining");
-            let drained = tokio::select! {
-                drained = running.stop(drain) => drained,
-                () = stop.asked() => false,
-            };
-            anyhow::Ok(drained)
-        });
-        let ended = machine.stop(THREADS_STOP);
-        let clean = drained? && ended;
-        tracing::info!(clean, "stopped");
-        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(exit::NOT_DRAINED) })
+        let code = serve(config, &telemetry);
+        telemetry.flush();
+        code
     }
 
     fn sources(self) -> Sources {
@@ -98,6 +72,37 @@ impl Serve {
             sets: self.set,
         }
     }
+}
+
+/// Builds the node, runs it until it is asked to stop, drains it.
+fn serve(config: config::Config, telemetry: &Telemetry) -> anyhow::Result<ExitCode> {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "limit of open files could not be raised");
+    }
+    let threads = Threads {
+        shards: config.node.shards,
+        workers: config.node.workers,
+        blocking_max: config.node.blocking_threads_max,
+    };
+    let drain = Duration::from_millis(config.node.drain_timeout_ms);
+    let machine = Machine::start(threads).context("threads could not be started")?;
+    let host = machine.host();
+    let drained = machine.block_on(async move {
+        let mut stop = Stop::new()?;
+        let running = Running::start(host, config, telemetry).await?;
+        announce(&running)?;
+        stop.asked().await;
+        tracing::info!("draining");
+        let drained = tokio::select! {
+            drained = running.stop(drain) => drained,
+            () = stop.asked() => false, // asked twice: no more patience
+        };
+        anyhow::Ok(drained)
+    });
+    let ended = machine.stop(THREADS_STOP);
+    let clean = drained? && ended;
+    tracing::info!(clean, "stopped");
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(exit::NOT_DRAINED) })
 }
 
 /// The word that stands for a value on the command line and in the file.

@@ -282,6 +282,7 @@ impl Client {
         }
     }
 
+    #[allow(clippy::disallowed_methods, reason = "a test gives up after real time")]
     async fn hear(&mut self) {
         let host = tokio::time::timeout(PATIENCE, self.from_server.recv());
         let bytes = host.await.expect("nothing came for a minute").expect("the server closed");
