@@ -89,6 +89,8 @@ fn serve(config: config::Config, telemetry: &Telemetry) -> anyhow::Result<ExitCo
     let host = machine.host();
     let drained = machine.block_on(async move {
         let mut stop = Stop::new()?;
+        // Listened to, a write over the largest file allowed is an error, as of a full disk, and not the end.
+        let _file_size = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
         let running = Running::start(host, config, telemetry).await?;
         announce(&running)?;
         stop.asked().await;
