@@ -92,7 +92,7 @@ fn serve(config: config::Config, telemetry: &Telemetry) -> anyhow::Result<ExitCo
         // Listened to, a write over the largest file allowed is an error, as of a full disk, and not the end.
         let _file_size = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
         let running = Running::start(host, config, telemetry).await?;
-        announce(&running)?;
+        announce(&running, telemetry);
         stop.asked().await;
         tracing::info!("draining");
         let drained = tokio::select! {
@@ -112,10 +112,17 @@ fn word(value: impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Says that the node is ready: a line for programs, a banner for people. A closed stdout is no reason to stop.
-fn announce(running: &Running) -> std::io::Result<()> {
+/// Says that the node is ready: a banner for people, a line for programs, who find the sign-in link in the log by then.
+/// A closed stdout is no reason to stop.
+fn announce(running: &Running, telemetry: &Telemetry) {
     let mut stdout = std::io::stdout();
     let terminal = stdout.is_terminal();
+    if let (Some(link), false) = (&running.sign_in, terminal) {
+        tracing::info!(link, "sign in once by this link");
+    }
+    let url = &running.ready.base_url;
+    tracing::info!(url, "ready");
+    telemetry.flush();
     let said = if terminal {
         writeln!(stdout, "{}", running.ready)
             .and_then(|()| running.sign_in.iter().try_for_each(|link| writeln!(stdout, "  sign in   {link}")))
@@ -125,12 +132,6 @@ fn announce(running: &Running) -> std::io::Result<()> {
     if let Err(error) = said.and_then(|()| stdout.flush()) {
         tracing::warn!(%error, "nobody reads stdout");
     }
-    if let (Some(link), false) = (&running.sign_in, terminal) {
-        tracing::info!(link, "sign in once by this link");
-    }
-    let url = &running.ready.base_url;
-    tracing::info!(url, "ready");
-    Ok(())
 }
 
 /// Asks to stop: SIGTERM or Ctrl-C.

@@ -54,7 +54,9 @@ fn who_left_replays_only_their_own_time() {
         let mut bob = rig.connect("bob", &[(&channel, 0)]).await;
         let seqs: Vec<u64> = bob.events(&channel, left.seq).await.iter().map(|event| event.seq).collect();
         assert_eq!(seqs, (joined.seq..=left.seq).collect::<Vec<_>>());
-        rig.posts("ann", &channel, "long after").await;
+        let mut ann = rig.connect("ann", &[]).await;
+        let secret = rig.posts("ann", &channel, "long after").await;
+        ann.events(&channel, secret.seq).await;
         let last = rig.posts("ann", &fence, "heard later than the other").await;
         bob.events(&fence, last.seq).await;
         assert_eq!(bob.heard(&channel).last().map(|event| event.seq), Some(left.seq));
@@ -133,7 +135,9 @@ fn a_leave_that_the_users_own_log_learns_later_ends_what_was_followed_in_between
             .await;
             let known = rig.store.head(&own).await.unwrap().unwrap().1.tail;
             bob.events(&own.channel.to_string(), known).await;
-            rig.posts("ann", &channel, "not for bob").await;
+            let mut ann = rig.connect("ann", &[]).await;
+            let secret = rig.posts("ann", &channel, "not for bob").await;
+            ann.events(&channel, secret.seq).await;
             let last = rig.posts("ann", &fence, "heard later than the other").await;
             bob.events(&fence, last.seq).await;
             assert_eq!(bob.heard(&channel), []);
