@@ -1,63 +1,34 @@
 //! A WebSocket over any stream. tungstenite reads, checks and answers control frames; frames that are ready to write
 //! go past it, many in one vectored write, and never into the middle of what it is writing.
 
+mod limits;
+mod wire;
+
+pub use limits::SocketLimits;
+
 use super::linger::linger;
 use actors::session::{FrameSocket, Incoming, SocketError};
-use bytes::{Buf, Bytes};
-use cluster::host::Host;
+use bytes::Bytes;
+use limits::Controls;
 use std::{
     future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tungstenite::{
     Error, Message,
     error::{CapacityError, ProtocolError},
-    protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext, frame::Utf8Bytes},
+    protocol::{CloseFrame, WebSocketContext, frame::Utf8Bytes},
 };
+use wire::Line;
 
 /// Frames of one vectored write. Linux takes 1,024; beyond 64 nothing is gained.
 const SLICES_MAX: usize = 64;
 /// Bytes of a close frame's reason. Source: RFC 6455, section 5.5, less the two bytes of the code.
 const REASON_BYTES_MAX: usize = 123;
-/// tungstenite's own output is pongs and closes: one of each, with headers.
-const CONTROL_OUT_BYTES_MAX: usize = 512;
-/// Bytes taken from the stream at once, onto the stack: what tungstenite does not want yet waits in `Socket::rest`.
-const READ_BYTES: usize = 4096;
-/// tungstenite's own read buffer lives as long as the connection, so it is no larger than a short message.
-const IDLE_BYTES: usize = 128;
-/// A message above this makes the read buffer large; a new one is taken when it is empty again.
-const SMALL_MESSAGE_BYTES: usize = 1024;
-
-/// Limits of every socket of a gateway.
-pub struct SocketLimits {
-    /// For the time a close may take.
-    pub host: Host,
-    /// Payload of one message, in bytes.
-    pub frame_bytes_max: usize,
-    /// Pings and pongs that a peer may send in a second.
-    pub control_frames_per_s_max: u32,
-    /// How long the peer may take to answer a close frame.
-    pub close_timeout: Duration,
-}
-
-impl SocketLimits {
-    fn config(&self) -> WebSocketConfig {
-        WebSocketConfig::default()
-            .read_buffer_size(IDLE_BYTES)
-            .write_buffer_size(0)
-            .max_write_buffer_size(CONTROL_OUT_BYTES_MAX)
-            .max_message_size(Some(self.frame_bytes_max))
-            .max_frame_size(Some(self.frame_bytes_max))
-    }
-    fn context(&self) -> WebSocketContext {
-        WebSocketContext::new(Role::Server, Some(self.config()))
-    }
-}
 
 /// What of the connection still works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,54 +48,15 @@ pub struct Socket<S> {
     health: Health,
     /// A frame has been written in part: only its rest may follow.
     torn: bool,
-    read: ReadBalance,
     controls: Controls,
-}
-
-/// Pings and pongs of the running second.
-#[derive(Default)]
-struct Controls {
-    since: Duration,
-    count: u32,
-}
-
-/// The stream, and what came of it that tungstenite has not asked for yet.
-struct Line<S> {
-    stream: S,
-    rest: Bytes,
-}
-
-/// Bytes taken from the stream against bytes of what tungstenite returned: when equal, its buffer is empty.
-///
-/// What it returned is counted with the shortest headers, so a peer that uses longer ones or fragments never balances
-/// and merely keeps its buffer.
-#[derive(Default)]
-struct ReadBalance {
-    taken: u64,
-    returned: u64,
-    large: bool,
-}
-
-impl ReadBalance {
-    fn returned(&mut self, payload: usize) {
-        let header = match payload {
-            0..126 => 6,
-            126..65_536 => 8,
-            _ => 14,
-        };
-        self.returned += (payload + header) as u64;
-        self.large |= payload > SMALL_MESSAGE_BYTES;
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
     /// A socket whose handshake is done; `already_read` came after it.
     pub fn new(stream: S, already_read: &[u8], limits: Arc<SocketLimits>) -> Self {
-        let read = ReadBalance { taken: already_read.len() as u64, ..Default::default() };
-        let line = Line { stream, rest: Bytes::copy_from_slice(already_read) };
-        let context = limits.context();
-        let controls = Controls::default();
-        Self { line, context, limits, health: Health::Good, torn: false, read, controls }
+        let (context, controls) = (limits.context(), Controls::default());
+        let line = Line::new(stream, already_read);
+        Self { line, context, limits, health: Health::Good, torn: false, controls }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, SocketError>>> {
@@ -132,7 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
             return Poll::Ready(None);
         }
         loop {
-            let mut wire = Wire { line: &mut self.line, cx, taken: &mut self.read.taken };
+            let mut wire = self.line.wire(cx);
             let message = match self.context.read(&mut wire) {
                 Ok(message) => message,
                 Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -141,8 +73,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
                 }
                 Err(e) => return Poll::Ready(self.failed(e)),
             };
-            self.read.returned(message.len());
-            if (message.is_ping() || message.is_pong()) && self.too_many_controls() {
+            self.line.returned(message.len());
+            if (message.is_ping() || message.is_pong()) && self.controls.too_many(&self.limits) {
                 return Poll::Ready(self.refused(SocketError::Protocol("too many pings or pongs".into())));
             }
             match message {
@@ -154,25 +86,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
         }
     }
 
-    /// Counts a ping or pong: answering them must not become a shard's work.
-    fn too_many_controls(&mut self) -> bool {
-        let now = self.limits.host.monotonic();
-        if now.saturating_sub(self.controls.since) >= Duration::from_secs(1) {
-            self.controls = Controls { since: now, count: 0 };
-        }
-        self.controls.count += 1;
-        self.controls.count > self.limits.control_frames_per_s_max
-    }
-
     /// Gives the memory of a large message back once nothing of it is needed.
     fn shrink(&mut self, cx: &mut Context<'_>) {
-        if !self.read.large || self.read.taken != self.read.returned || !self.context.can_write() {
+        if !self.line.wastes() || !self.context.can_write() {
             return;
         }
-        let mut wire = Wire { line: &mut self.line, cx, taken: &mut self.read.taken };
+        let mut wire = self.line.wire(cx);
         if self.context.flush(&mut wire).is_ok() {
             self.context = self.limits.context();
-            self.read = ReadBalance::default();
+            self.line.renewed();
         }
     }
 
@@ -206,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
 
     /// Writes what tungstenite has to say: pongs and closes.
     fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        let mut wire = Wire { line: &mut self.line, cx, taken: &mut self.read.taken };
+        let mut wire = self.line.wire(cx);
         match self.context.flush(&mut wire) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -257,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
         let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from(shorten(reason)) };
         let mut wire_frame = Some(frame);
         let said = poll_fn(|cx| {
-            let mut wire = Wire { line: &mut self.line, cx, taken: &mut self.read.taken };
+            let mut wire = self.line.wire(cx);
             // The first call queues the frame, the following ones flush it.
             match self.context.close(&mut wire, wire_frame.take()) {
                 Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -341,57 +263,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> FrameSocket for Box<Soc
     }
     fn close(&mut self, code: u16, reason: &str) -> impl Future<Output = ()> + Send {
         (**self).close(code, reason)
-    }
-}
-
-/// The stream as tungstenite wants it: what would wait is `WouldBlock`, and the task is woken.
-struct Wire<'a, 'c, S> {
-    line: &'a mut Line<S>,
-    cx: &'a mut Context<'c>,
-    taken: &'a mut u64,
-}
-
-fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
-    match poll {
-        Poll::Ready(result) => result,
-        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-    }
-}
-
-/// Copies what fits into `bytes`; how much that was.
-fn fill(bytes: &mut [u8], from: &[u8]) -> usize {
-    let count = bytes.len().min(from.len());
-    bytes[..count].copy_from_slice(&from[..count]);
-    count
-}
-
-impl<S: AsyncRead + Unpin> io::Read for Wire<'_, '_, S> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        if self.line.rest.is_empty() {
-            let mut stack = [0; READ_BYTES];
-            let mut buffer = ReadBuf::new(&mut stack);
-            or_would_block(Pin::new(&mut self.line.stream).poll_read(self.cx, &mut buffer))?;
-            let read = buffer.filled();
-            *self.taken += read.len() as u64;
-            let count = fill(bytes, read);
-            self.line.rest = Bytes::copy_from_slice(&read[count..]);
-            return Ok(count);
-        }
-        let count = fill(bytes, &self.line.rest);
-        self.line.rest.advance(count);
-        if self.line.rest.is_empty() {
-            self.line.rest = Bytes::new(); // an empty slice would keep the memory of the whole
-        }
-        Ok(count)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> io::Write for Wire<'_, '_, S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        or_would_block(Pin::new(&mut self.line.stream).poll_write(self.cx, bytes))
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        or_would_block(Pin::new(&mut self.line.stream).poll_flush(self.cx))
     }
 }
 
