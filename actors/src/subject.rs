@@ -130,6 +130,13 @@ impl Subject {
             Self::User(inbox) => inbox.apply(event),
         }
     }
+    /// Takes an event whose follow-ups may not be done into a state that was read from the views: of a conversation
+    /// that was renamed, the view has the new name only when the conversation's own log has followed.
+    pub fn not_followed(&mut self, event: &Event) {
+        if let Self::Workspace(roster) = self {
+            roster.apply(event);
+        }
+    }
     /// Takes a row that was read.
     pub fn loaded(&mut self, loaded: Loaded) {
         if let Self::Conversation(conversation) = self {

@@ -46,9 +46,9 @@ pub async fn load(
         }
     };
     let head = head.map(|(_, head)| head);
-    let subject = subject(&*store, &id, head.is_some(), limits).await?;
+    let mut subject = subject(&*store, &id, head.is_some(), limits).await?;
     let log = Log::new(id.clone(), slot, epoch, head.as_ref(), window);
-    let follow = unfollowed(&*store, &id, &subject, log.followed(), log.durable()).await?;
+    let follow = unfollowed(&*store, &id, &mut subject, log.followed(), log.durable()).await?;
     Ok(Awake { log, subject, follow })
 }
 
@@ -99,7 +99,7 @@ pub async fn all<K: Clone, V>(
 async fn unfollowed(
     store: &dyn Store,
     id: &LogId,
-    subject: &Subject,
+    subject: &mut Subject,
     followed: u64,
     tail: u64,
 ) -> Result<Vec<(u64, LogId, Command)>, StoreError> {
@@ -110,6 +110,7 @@ async fn unfollowed(
         let Some(last) = page.events.last() else { break };
         after = last.seq;
         for event in &page.events {
+            subject.not_followed(event);
             let ups = follow::ups(id, event, |user| subject.concerns(user));
             follow.extend(ups.into_iter().map(|(to, up)| (event.seq, to, up)));
         }
