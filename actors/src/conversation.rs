@@ -221,3 +221,6 @@ fn check(content: &Content, limits: &Limits) -> Result<(), Refusal> {
 fn mentions_everyone(text: &str) -> bool {
     ["<!channel", "<!here", "<!everyone"].iter().any(|mark| text.contains(mark))
 }
+
+#[cfg(test)]
+mod tests;

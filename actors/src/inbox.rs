@@ -145,3 +145,106 @@ impl Inbox {
 fn append(body: Body) -> Decision {
     Decision::Append(Box::new(Draft::silent(body)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::v1::{ConversationKind, TokenKind};
+
+    fn inbox() -> Inbox {
+        let (workspace, user) = (WorkspaceId::parse("T1").unwrap(), UserId::parse("UANN").unwrap());
+        Inbox::new(workspace, user, BTreeMap::new(), BTreeMap::new())
+    }
+    fn channel() -> ConversationId {
+        ConversationId::parse("C1").unwrap()
+    }
+    /// Decides and applies: the view that it made, if it made one.
+    fn does(inbox: &mut Inbox, seq: u64, verb: Verb) -> Result<Option<ViewWrite>, &'static str> {
+        match inbox.decide(&Command::system("", verb)) {
+            Decision::Append(draft) => {
+                let event = Event { seq, us: seq * 1000, body: Some(draft.body), ..Event::default() };
+                Ok(inbox.apply(&event).views.pop())
+            }
+            Decision::Nothing(_) => Ok(None),
+            Decision::Refuse(refusal) => Err(refusal.code()),
+            Decision::Need(need) => panic!("an inbox is all in memory, and needs {need:?}"),
+        }
+    }
+    fn joined(seq: u64) -> Verb {
+        Verb::NoteJoined { channel: channel(), seq, kind: ConversationKind::Public }
+    }
+    fn left(seq: u64) -> Verb {
+        Verb::NoteLeft { channel: channel(), seq }
+    }
+    fn row(seq: u64, left: bool, left_seq: u64) -> Result<Option<ViewWrite>, &'static str> {
+        let row = JoinedRow { seq, kind: ConversationKind::Public.into(), left, left_seq };
+        Ok(Some(ViewWrite::Joined { channel: channel(), row }))
+    }
+    fn mark(target_us: u64) -> Verb {
+        Verb::Mark { channel: channel(), target_us, seq: target_us, countable: 1, broadcast: 0 }
+    }
+
+    #[test]
+    fn joins_and_leaves_are_noted_once_though_they_are_told_again() {
+        let mut inbox = inbox();
+        assert_eq!(does(&mut inbox, 1, joined(5)), row(5, false, 0));
+        assert_eq!(does(&mut inbox, 2, left(9)), row(5, true, 9), "where it began is kept");
+        for again in [joined(5), left(9), joined(9), left(7)] {
+            assert_eq!(does(&mut inbox, 3, again), Ok(None));
+        }
+        assert_eq!(does(&mut inbox, 3, joined(12)), row(12, false, 0));
+        for again in [joined(5), left(9), joined(12), left(12)] {
+            assert_eq!(does(&mut inbox, 4, again), Ok(None), "an older story changes nothing");
+        }
+        assert_eq!(does(&mut inbox, 4, left(13)), row(12, true, 13));
+    }
+
+    #[test]
+    fn a_leave_of_something_never_joined_is_kept_and_lets_nothing_be_replayed() {
+        let mut inbox = inbox();
+        let kept = JoinedRow { seq: 9, left: true, left_seq: 9, ..JoinedRow::default() };
+        let write = ViewWrite::Joined { channel: channel(), row: kept };
+        assert_eq!(does(&mut inbox, 1, left(9)), Ok(Some(write)));
+    }
+
+    #[test]
+    fn marks_go_forward_and_back_where_the_user_is() {
+        let mut inbox = inbox();
+        assert_eq!(does(&mut inbox, 1, mark(7)), Err("not_in_channel"));
+        does(&mut inbox, 1, joined(5)).unwrap();
+        for us in [7, 9, 6] {
+            assert!(
+                matches!(does(&mut inbox, 2, mark(us)), Ok(Some(ViewWrite::Mark { row, .. })) if row.us == us)
+            );
+        }
+        assert_eq!(does(&mut inbox, 3, mark(6)), Ok(None));
+        does(&mut inbox, 4, left(9)).unwrap();
+        assert_eq!(does(&mut inbox, 5, mark(7)), Err("not_in_channel"));
+    }
+
+    #[test]
+    fn only_the_user_and_the_system_write_here() {
+        let mut inbox = inbox();
+        let by = |name: &str| Command::by(&UserId::parse(name).unwrap(), joined(5));
+        assert_eq!(inbox.decide(&by("UBOB")), Decision::refuse("no_permission"));
+        assert!(matches!(inbox.decide(&by("UANN")), Decision::Append(_)));
+        let elsewhere = does(&mut inbox, 1, Verb::Archive);
+        assert_eq!(elsewhere, Err("method_not_supported_for_channel_type"));
+    }
+
+    #[test]
+    fn a_revoked_token_stays_whose_it_was() {
+        let mut inbox = inbox();
+        let scopes = vec!["chat:write".to_owned()];
+        let issue = Verb::IssueToken { hash: "h".into(), kind: TokenKind::Bot, scopes: scopes.clone() };
+        let Ok(Some(ViewWrite::Token { row, .. })) = does(&mut inbox, 1, issue) else { panic!("no token") };
+        assert_eq!((row.user.as_str(), row.scopes, row.revoked), ("UANN", scopes, false));
+        for hash in ["h", "of another life of this actor"] {
+            let revoke = Verb::RevokeToken { hash: hash.into() };
+            let Ok(Some(ViewWrite::Token { row, .. })) = does(&mut inbox, 2, revoke) else {
+                panic!("no token")
+            };
+            assert_eq!((row.user.as_str(), row.workspace.as_str(), row.revoked), ("UANN", "T1", true));
+        }
+    }
+}

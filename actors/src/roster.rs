@@ -228,3 +228,6 @@ impl Roster {
 fn append(body: Body) -> Decision {
     Decision::Append(Box::new(Draft::silent(body)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,3 +183,6 @@ impl Log {
         self.flying.into_iter().chain(self.staged).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,6 @@ impl Order {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
