@@ -125,6 +125,8 @@ pub struct ChannelState {
     pub(crate) taken: u64,
     pub(crate) busy_at: std::time::Duration,
     pub(crate) loads: u32,
+    /// The store lost rows that were acknowledged: the log is not served any more.
+    pub(crate) lost: Option<StoreError>,
 }
 
 /// The actor of one hot channel.
@@ -155,6 +157,7 @@ impl Actor for Channel {
             follow_failures: 0,
             taken: 0,
             loads: 0,
+            lost: None,
         };
         state.load();
         state.watch_idleness();
@@ -302,9 +305,10 @@ impl ChannelState {
     }
 
     fn tail(&mut self, reply: oneshot::Sender<Result<u64, StoreError>>, permit: Permit) {
-        match &self.hot {
-            Some(hot) => _ = reply.send(Ok(hot.log.durable())),
-            None => self.tails.push((reply, permit)),
+        match (&self.hot, &self.lost) {
+            (Some(hot), _) => _ = reply.send(Ok(hot.log.durable())),
+            (None, Some(lost)) => _ = reply.send(Err(lost.clone())),
+            (None, None) => self.tails.push((reply, permit)),
         }
     }
 
@@ -315,6 +319,10 @@ impl ChannelState {
         reply: oneshot::Sender<Result<Replay, StoreError>>,
         permit: Permit,
     ) {
+        if let Some(lost) = &self.lost {
+            let _ = reply.send(Err(lost.clone()));
+            return;
+        }
         let Some(hot) = &self.hot else { return self.readers.push((after, limit, reply, permit)) };
         let tail = hot.log.durable();
         // Nothing to read: also how a channel is woken.

@@ -1,6 +1,7 @@
 //! One node's actors over the reference store and sockets made of channels: what people see of each other.
 
 mod follow_ups;
+mod long;
 mod privacy;
 pub(crate) mod rig;
 pub(crate) mod through;

@@ -24,6 +24,9 @@ impl ChannelState {
     /// A command: answered at once, parked, or staged for the next batch.
     pub(crate) fn take(&mut self, command: Command, reply: Admitted) {
         self.busy_at = self.args.pilot.host.monotonic();
+        if let Some(lost) = &self.lost {
+            return reply.answer(Err(Refusal::Unavailable(lost.to_string())));
+        }
         if self.hot.is_none() {
             return self.waiting.push_back((command, reply));
         }
@@ -181,7 +184,7 @@ impl ChannelState {
                 tracing::error!(channel = ?self.args.id, believed, found, "store lost acknowledged rows");
                 metrics::counter!("waggle_store_diverged_total").increment(1);
                 let what = format!("its log ends at {found}, {believed} was acknowledged");
-                self.start_over(Some(StoreError::Damaged(what)));
+                self.give_up(StoreError::Damaged(what));
             }
         }
     }
@@ -250,6 +253,20 @@ impl ChannelState {
         self.waiting.extend(self.parking.take_all());
         self.follow.clear();
         self.load();
+    }
+
+    /// The store lost rows that were acknowledged. Nobody is served on what is left: an event in the place of one that
+    /// was lost would be taken for it by all who had that one.
+    fn give_up(&mut self, lost: StoreError) {
+        let Some(hot) = self.hot.take() else { return };
+        let refuse = |reply: Admitted| reply.answer(Err(Refusal::Unavailable(lost.to_string())));
+        for staged in hot.log.abandon() {
+            refuse(staged.reply);
+            staged.idle.into_iter().for_each(|(_, reply, _)| refuse(reply));
+        }
+        self.parking.take_all().for_each(|(_, reply)| refuse(reply));
+        self.follow.clear();
+        self.lost = Some(lost);
     }
 
     /// Does the follow-ups one after the other, in a task of their own.

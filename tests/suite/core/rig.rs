@@ -20,7 +20,7 @@ use proto::refusal::Refusal;
 use proto::v1::client_frame::Frame as Ask;
 use proto::v1::event::Body;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{ClientFrame, Content, ConversationKind, Cursor, Event, Hello};
+use proto::v1::{ClientFrame, Content, ConversationKind, Cursor, Event, Hello, SkipTo};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,6 +178,7 @@ impl Rig {
             events: BTreeMap::new(),
             following: Vec::new(),
             lagged: 0,
+            skips: Vec::new(),
         };
         let cursors =
             cursors.iter().map(|(channel, seq)| Cursor { channel: (*channel).into(), seq: *seq }).collect();
@@ -227,14 +228,20 @@ pub(crate) struct Client {
     events: BTreeMap<String, VecDeque<Event>>,
     following: Vec<String>,
     pub(crate) lagged: u32,
+    pub(crate) skips: Vec<SkipTo>,
 }
 
 impl Client {
-    pub(crate) async fn ask(&mut self, ask: Ask) -> Say {
+    /// Says something without waiting for the answer.
+    pub(crate) async fn say(&mut self, ask: Ask) {
         self.asked += 1;
         let frame = ClientFrame { id: self.asked, frame: Some(ask) };
         let bytes = frame::encode_client(&frame, WireForm::Proto);
         self.to_server.send(Incoming::Binary(bytes.into())).await.unwrap();
+    }
+
+    pub(crate) async fn ask(&mut self, ask: Ask) -> Say {
+        self.say(ask).await;
         loop {
             if let Some(answer) = self.answers.remove(&self.asked) {
                 return answer;
@@ -293,6 +300,7 @@ impl Client {
                 self.events.entry(deliver.channel).or_default().extend(deliver.events);
             }
             Some(Say::Lagging(_)) => self.lagged += 1,
+            Some(Say::SkipTo(skip)) => self.skips.push(skip),
             Some(answer) if server.re != 0 => _ = self.answers.insert(server.re, answer),
             _ => {}
         }

@@ -24,9 +24,9 @@ pub(crate) trait Hook: Send + Sync + 'static {
     fn breaks(&self, _name: &'static str) -> bool {
         false
     }
-    /// What an append waits for before it reaches the store, and whether it does.
-    fn append(&self, _append: &Append) -> BoxFuture<'static, Result<(), StoreError>> {
-        ready(Ok(())).boxed()
+    /// What an append waits for before it reaches the store; an answer is given in the store's place.
+    fn append(&self, _append: &Append) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
+        ready(None).boxed()
     }
 }
 
@@ -58,14 +58,14 @@ impl Held {
 }
 
 impl Hook for Held {
-    fn append(&self, append: &Append) -> BoxFuture<'static, Result<(), StoreError>> {
+    fn append(&self, append: &Append) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
         if !(self.which)(&append.log) {
-            return ready(Ok(())).boxed();
+            return ready(None).boxed();
         }
         let mut order = self.order.subscribe();
         async move {
             let order = *order.wait_for(|order| *order != Order::Wait).await.expect("the test goes on");
-            if order == Order::Fail { Err(StoreError::Full("by order".into())) } else { Ok(()) }
+            (order == Order::Fail).then(|| Err(StoreError::Full("by order".into())))
         }
         .boxed()
     }
@@ -89,8 +89,10 @@ macro_rules! store_behind_a_hook {
             fn append(&self, append: Append) -> Answer<Appended> {
                 let (inner, held) = (self.inner.clone(), self.hook.append(&append));
                 async move {
-                    held.await?;
-                    inner.append(append).await
+                    match held.await {
+                        Some(answer) => answer,
+                        None => inner.append(append).await,
+                    }
                 }
                 .boxed()
             }

@@ -4,10 +4,13 @@ use super::rig::{Rig, says};
 use super::through::{Held, Hook, Order, Through};
 use actors::command::Verb;
 use actors::store::memory::MemoryStore;
-use futures::future::poll_immediate;
+use actors::store::{Append, Appended, StoreError};
+use futures::FutureExt;
+use futures::future::{BoxFuture, poll_immediate, ready};
 use proto::refusal::Refusal;
-use proto::v1::Content;
+use proto::v1::{Content, Head};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 #[test]
@@ -42,6 +45,41 @@ fn nothing_to_do_is_said_only_when_what_is_done_is_durable() {
     );
 }
 
+/// A store that has forgotten all but the first event of each conversation, once it is told to.
+#[derive(Clone, Default)]
+struct Forgets(Arc<AtomicBool>);
+
+impl Hook for Forgets {
+    fn append(&self, append: &Append) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
+        let forgets = self.0.load(Relaxed) && append.log.channel.conversation().is_some();
+        let head = Head { tail: 1, epoch: append.epoch, last_us: 1, ..Head::default() };
+        ready(forgets.then_some(Ok(Appended::Refused(Some(head))))).boxed()
+    }
+}
+
+#[test]
+fn a_log_that_lost_what_was_acknowledged_is_not_gone_on_with() {
+    let forgets = Forgets::default();
+    Rig::run_on(
+        Rig::config(),
+        |_| Through::new(MemoryStore::new(), forgets.clone()),
+        async |rig| {
+            let channel = rig.channel("general", &["ann"]).await;
+            let other = rig.channel("other", &["ann"]).await;
+            rig.posts("ann", &channel, "acknowledged").await;
+            forgets.0.store(true, Relaxed);
+            let refused = rig.does("ann", &channel, says("in its place")).await;
+            assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{refused:?}");
+            forgets.0.store(false, Relaxed);
+            let refused = rig.does("ann", &channel, says("in its place")).await;
+            assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{refused:?}");
+            let read = rig.context.router.read(&rig.log(&channel), 0, 10).await;
+            assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+            rig.posts("ann", &other, "elsewhere").await;
+        },
+    );
+}
+
 /// Breaks one call of this name.
 #[derive(Clone, Default)]
 struct Breaks(Arc<Mutex<Option<&'static str>>>);
@@ -61,9 +99,9 @@ fn a_read_that_panics_is_an_error_for_who_waits_and_nobody_else() {
         async |rig| {
             let channel = rig.channel("general", &["ann", "bob"]).await;
             let posted = rig.posts("ann", &channel, "here").await;
+            *breaks.0.lock().unwrap() = Some("message");
             // The rows leave memory with the actor.
             rig.panic(&channel);
-            *breaks.0.lock().unwrap() = Some("message");
             let content = Content { text: "edited".into(), ..Content::default() };
             let edit = || Verb::Edit { target_us: posted.us, content: content.clone() };
             assert!(matches!(rig.does("ann", &channel, edit()).await, Err(Refusal::Unavailable(_))));
@@ -81,8 +119,8 @@ fn a_channel_whose_loading_panics_loads_again() {
         async |rig| {
             let channel = rig.channel("general", &["ann", "bob"]).await;
             let posted = rig.posts("ann", &channel, "here").await;
-            rig.panic(&channel);
             *breaks.0.lock().unwrap() = Some("members");
+            rig.panic(&channel);
             let first = rig.does("ann", &channel, says("there")).await;
             assert!(matches!(first, Ok(_) | Err(Refusal::Unavailable(_))), "{first:?}");
             assert_eq!(*breaks.0.lock().unwrap(), None, "a load was broken");
