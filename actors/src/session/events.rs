@@ -123,6 +123,10 @@ impl Session {
 
     fn answered(&mut self, number: u64, result: &Result<Done, Refusal>) {
         let Some(pending) = self.pending.remove(&number) else { return };
+        // What became of a try whose answer was lost, a refusal of the next one does not say.
+        let unsaid = matches!(result, Err(Refusal::Busy { .. } | Refusal::Unavailable(_)));
+        let unknown = Err(Refusal::Unknown);
+        let result = if unsaid && pending.command.attempt > 0 { &unknown } else { result };
         if self.form == WireForm::Rtm {
             return self.answer_rtm(pending, result);
         }
@@ -152,6 +156,10 @@ impl Session {
     }
 
     fn again(&mut self, number: u64) {
+        if self.mailbox.upgrade().is_none_or(|mailbox| mailbox.capacity() == 0) {
+            // No place for its answer.
+            return self.answered(number, &Err(Refusal::Unknown));
+        }
         if let Some(pending) = self.pending.get(&number) {
             let (log, command) = (pending.log.clone(), pending.command.clone());
             self.submit(number, &log, command);

@@ -242,6 +242,11 @@ impl Client {
 
     pub(crate) async fn ask(&mut self, ask: Ask) -> Say {
         self.say(ask).await;
+        self.answer().await
+    }
+
+    /// The answer to what was said last.
+    pub(crate) async fn answer(&mut self) -> Say {
         loop {
             if let Some(answer) = self.answers.remove(&self.asked) {
                 return answer;

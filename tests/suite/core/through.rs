@@ -14,6 +14,7 @@ use proto::v1::{
     WorkspaceRow,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::sync::watch;
 
 /// What is done to the calls of a store.
@@ -46,11 +47,16 @@ pub(crate) enum Order {
 pub(crate) struct Held {
     order: watch::Sender<Order>,
     which: fn(&LogId) -> bool,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Held {
     pub(crate) fn new(which: fn(&LogId) -> bool) -> Self {
-        Self { order: watch::channel(Order::Pass).0, which }
+        Self { order: watch::channel(Order::Pass).0, which, waiting: Arc::default() }
+    }
+    /// How many appends wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
     }
     pub(crate) fn order(&self, order: Order) {
         self.order.send_replace(order);
@@ -62,9 +68,11 @@ impl Hook for Held {
         if !(self.which)(&append.log) {
             return ready(None).boxed();
         }
-        let mut order = self.order.subscribe();
+        let (mut order, waiting) = (self.order.subscribe(), self.waiting.clone());
         async move {
+            waiting.fetch_add(1, Relaxed);
             let order = *order.wait_for(|order| *order != Order::Wait).await.expect("the test goes on");
+            waiting.fetch_sub(1, Relaxed);
             (order == Order::Fail).then(|| Err(StoreError::Full("by order".into())))
         }
         .boxed()

@@ -1,13 +1,15 @@
 //! Engines that take their time, refuse and fail: nobody waits for ever, and nothing is said that is not so.
 
-use super::rig::{Rig, says};
+use super::rig::{Rig, says, text_of};
 use super::through::{Held, Hook, Order, Through};
+use super::{acked, post};
 use actors::command::Verb;
 use actors::store::memory::MemoryStore;
 use actors::store::{Append, Appended, StoreError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, poll_immediate, ready};
 use proto::refusal::Refusal;
+use proto::v1::server_frame::Frame as Say;
 use proto::v1::{Content, Head};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -41,6 +43,50 @@ fn nothing_to_do_is_said_only_when_what_is_done_is_durable() {
                 Ok(done) => assert!(done.seq > 0, "nobody had joined after all: it joins"),
                 Err(refusal) => assert!(matches!(refusal, Refusal::Unavailable(_)), "{refusal}"),
             }
+        },
+    );
+}
+
+/// A store whose appends can be held up, and whose reads of members fail for a while.
+#[derive(Clone)]
+struct Sick {
+    held: Held,
+    down: Arc<AtomicBool>,
+}
+
+impl Hook for Sick {
+    fn append(&self, append: &Append) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
+        self.held.append(append)
+    }
+    fn breaks(&self, name: &'static str) -> bool {
+        name == "members" && self.down.load(Relaxed)
+    }
+}
+
+#[test]
+fn a_try_whose_answer_was_lost_is_never_said_to_be_not_applied() {
+    let sick = Sick { held: Held::new(|_| true), down: Arc::default() };
+    Rig::run_on(
+        Rig::config(),
+        |_| Through::new(MemoryStore::new(), sick.clone()),
+        async |rig| {
+            let channel = rig.channel("general", &["ann"]).await;
+            let mut ann = rig.connect("ann", &[]).await;
+            sick.held.order(Order::Wait);
+            ann.say(post(&channel, "k", "hello")).await;
+            rig.until("the first try is on its way to the store", async || sick.held.waiting() == 1).await;
+            // Its answer is lost with the actor, and the second try finds a channel that cannot be loaded.
+            sick.down.store(true, Relaxed);
+            rig.panic(&channel);
+            let Say::Refused(refused) = ann.answer().await else { panic!("nothing could be loaded") };
+            assert_eq!((refused.state.as_str(), refused.code.as_str()), ("unknown", "internal_error"));
+            // And indeed the first one lands.
+            sick.held.order(Order::Pass);
+            sick.down.store(false, Relaxed);
+            acked(&mut ann, post(&channel, "k", "hello")).await;
+            let events = rig.store.log(&rig.log(&channel), 0, 100).await.unwrap().events;
+            let said: Vec<_> = events.iter().filter_map(text_of).filter(|text| text == "hello").collect();
+            assert_eq!(said.len(), 1, "the same key finds out");
         },
     );
 }
