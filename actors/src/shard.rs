@@ -324,3 +324,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
