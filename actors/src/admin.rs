@@ -10,6 +10,7 @@ use crate::auth::{self, refusal};
 use crate::command::{Command, Verb};
 use crate::context::Context;
 use crate::opening::{self, Plan};
+use crate::scopes::Scopes;
 use crate::store::StoreError;
 use proto::id::{ConversationId, UserId, WorkspaceId};
 use proto::refusal::Refusal;
@@ -201,8 +202,8 @@ impl Admin<'_> {
             !text.is_empty() && text.len() <= ARGUMENT_CHARS_MAX && text.bytes().all(plain)
         };
         match &self.args["scope"] {
-            Value::Null => Ok(auth::default_scopes(kind)),
-            Value::Array(items) if items.is_empty() => Ok(auth::default_scopes(kind)),
+            Value::Null => Ok(Scopes::usual(kind).to_vec()),
+            Value::Array(items) if items.is_empty() => Ok(Scopes::usual(kind).to_vec()),
             Value::Array(items) => items
                 .iter()
                 .map(|item| match item.as_str().filter(|text| word(text)) {

@@ -85,7 +85,7 @@ impl Call {
     }
     /// Whether the token has this scope.
     pub fn has(&self, scope: &str) -> bool {
-        self.me.login.scopes.iter().any(|have| have == scope)
+        self.me.login.scopes.has(scope)
     }
     /// Refuses with `missing_scope` when the token lacks this scope.
     pub fn need(&self, scope: &str) -> Result<(), Failure> {
@@ -142,7 +142,7 @@ async fn run(context: &Context, method: &Method, request: &Request, scopes: &mut
     let token = request.bearer.clone().or_else(|| args::text(&request.args, "token"));
     let token = token.ok_or_else(|| Failure::named("not_authed"))?;
     let me = auth::identify(context, &token).await?;
-    *scopes = Some(me.login.scopes.join(","));
+    *scopes = Some(me.login.scopes.joined());
     if me.kind == TokenKind::App && !method.apps {
         return Err(Failure::named("not_allowed_token_type"));
     }

@@ -1,6 +1,7 @@
 //! Tokens: made, hashed, looked up. A token's text is shown once and never kept; the store knows its SHA-256.
 
 use crate::context::Context;
+use crate::scopes::Scopes;
 use crate::store::StoreError;
 use crate::tickets::Login;
 use proto::id::{UserId, WorkspaceId};
@@ -12,53 +13,6 @@ use sha2::{Digest, Sha256};
 pub const TOKEN_BYTES_MAX: usize = 256;
 /// Random bytes in a token.
 const TOKEN_RANDOM_BYTES: usize = 24;
-
-/// Scopes that a bot's token has when none are named.
-pub const BOT_SCOPES: &[&str] = &[
-    "channels:history",
-    "channels:join",
-    "channels:manage",
-    "channels:read",
-    "chat:write",
-    "chat:write.customize",
-    "groups:history",
-    "groups:read",
-    "groups:write",
-    "im:history",
-    "im:read",
-    "im:write",
-    "mpim:history",
-    "mpim:read",
-    "mpim:write",
-    "reactions:read",
-    "reactions:write",
-    "rtm:stream",
-    "team:read",
-    "users:read",
-    "users:read.email",
-];
-/// Scopes that a person's token has when none are named.
-pub const USER_SCOPES: &[&str] = &[
-    "channels:history",
-    "channels:read",
-    "channels:write",
-    "chat:write",
-    "groups:history",
-    "groups:read",
-    "groups:write",
-    "im:history",
-    "im:read",
-    "im:write",
-    "mpim:history",
-    "mpim:read",
-    "mpim:write",
-    "reactions:read",
-    "reactions:write",
-    "rtm:stream",
-    "team:read",
-    "users:read",
-    "users:read.email",
-];
 
 /// A caller that has been recognised: the login, what kind of token it showed, and who that is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,16 +38,6 @@ pub fn new_token(context: &Context, kind: TokenKind) -> (String, String) {
 /// secrets, so its time tells nothing about a token.
 pub fn hash(token: &str) -> String {
     hex(&Sha256::digest(token.as_bytes()))
-}
-
-/// The scopes a token of this kind has when none are named.
-pub fn default_scopes(kind: TokenKind) -> Vec<String> {
-    let scopes = match kind {
-        TokenKind::Bot => BOT_SCOPES,
-        TokenKind::App => &["connections:write"],
-        _ => USER_SCOPES,
-    };
-    scopes.iter().map(|scope| (*scope).to_owned()).collect()
 }
 
 /// The app behind a bot: an id of its own, or the bot's with the kind letter of apps.
@@ -130,7 +74,8 @@ pub async fn identify(context: &Context, token: &str) -> Result<Identity, Refusa
     }
     let kind = row.kind();
     let (bot_id, app_id) = (found.bot_id.clone(), app_id(&found));
-    let login = Login { workspace, user, token_hash: hash, scopes: row.scopes, bot_id, app_id };
+    let login =
+        Login { workspace, user, token_hash: hash, scopes: Scopes::of(kind, row.scopes), bot_id, app_id };
     Ok(Identity { login, kind, user: found })
 }
 

@@ -15,13 +15,9 @@ use tokio::sync::mpsc;
 
 /// Room for one session.
 pub struct Seat {
-    pub(crate) context: Context,
-    pub(crate) shard: mpsc::Sender<ShardMessage>,
-    pub(crate) node: Arc<str>,
-    pub(crate) boot: u64,
+    gateway: Gateway,
     number: usize,
     _permit: Permit,
-    active: metrics::Gauge,
 }
 
 impl Seat {
@@ -29,15 +25,27 @@ impl Seat {
     pub fn shard(&self) -> usize {
         self.number
     }
+    /// That shard's mailbox.
+    pub(crate) fn shard_mailbox(&self) -> &mpsc::Sender<ShardMessage> {
+        &self.gateway.0.shards[self.number]
+    }
     /// What sessions share.
     pub fn context(&self) -> &Context {
-        &self.context
+        &self.gateway.0.context
+    }
+    /// The node's name.
+    pub(crate) fn node(&self) -> &str {
+        &self.gateway.0.node
+    }
+    /// Which start of the node this is.
+    pub(crate) fn boot(&self) -> u64 {
+        self.gateway.0.boot
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.active.decrement(1.0);
+        self.gateway.0.active.decrement(1.0);
     }
 }
 
@@ -47,6 +55,7 @@ struct Shared {
     node: Arc<str>,
     boot: u64,
     gate: Gate,
+    active: metrics::Gauge,
     next: AtomicUsize,
     closed: AtomicBool,
 }
@@ -65,8 +74,10 @@ impl Gateway {
         sessions_max: usize,
     ) -> Self {
         let gate = Gate::new(sessions_max);
+        let (region, gateway) = ("0", node.to_owned());
+        let active = metrics::gauge!("ws_connections_active", "region" => region, "gateway_id" => gateway);
         let (next, closed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self(Arc::new(Shared { context, shards, node: node.into(), boot, gate, next, closed }))
+        Self(Arc::new(Shared { context, shards, node: node.into(), boot, gate, active, next, closed }))
     }
     /// A seat on the next shard in turn.
     pub fn seat(&self) -> Result<Seat, Refusal> {
@@ -78,18 +89,8 @@ impl Gateway {
             return Err(Refusal::Busy { retry_after_ms: 1000 });
         };
         let number = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.shards.len();
-        let (region, gateway) = ("0", self.0.node.to_string());
-        let active = metrics::gauge!("ws_connections_active", "region" => region, "gateway_id" => gateway);
-        active.increment(1.0);
-        Ok(Seat {
-            context: self.0.context.clone(),
-            shard: self.0.shards[number].clone(),
-            node: self.0.node.clone(),
-            boot: self.0.boot,
-            number,
-            _permit: permit,
-            active,
-        })
+        self.0.active.increment(1.0);
+        Ok(Seat { gateway: self.clone(), number, _permit: permit })
     }
     /// Sessions that are open.
     pub fn sessions(&self) -> usize {

@@ -24,6 +24,7 @@ pub mod relay;
 pub mod roster;
 pub mod router;
 pub mod rtm;
+pub mod scopes;
 pub mod session;
 pub mod shard;
 pub mod slot;

@@ -187,7 +187,7 @@ impl Relay {
         }
         let Some(upstream) = self.logs.get_mut(log) else { return };
         let last = upstream.order.last();
-        upstream.waiting.drain(..).for_each(|answer| _ = answer.send(Some(last)));
+        std::mem::take(&mut upstream.waiting).into_iter().for_each(|answer| _ = answer.send(Some(last)));
     }
 
     fn unfollow(&mut self, log: &LogId, shard: usize) {

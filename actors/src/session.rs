@@ -7,6 +7,7 @@
 
 pub mod commands;
 pub mod cursors;
+pub mod mailbox;
 pub mod socket;
 pub mod wire;
 
@@ -19,12 +20,13 @@ use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::gateway::Seat;
 use crate::limits::TokenBucket;
-use crate::shard::{Listener, ShardMessage};
+use crate::shard::ShardMessage;
 use crate::store::{LogId, StoreError};
 use crate::tickets::Login;
 use bytes::Bytes;
 use cursors::Cursors;
 use futures::future::BoxFuture;
+use mailbox::Mailbox;
 use proto::close::{Close, CloseCode};
 use proto::frame::WireForm;
 use proto::id::{ChannelId, UserId};
@@ -33,12 +35,10 @@ pub use socket::{FrameSocket, Incoming, SocketError};
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
 
-/// Messages taken from the mailbox at once: as many frames go out in one write.
-const BATCH_MAX: usize = 64;
+/// Places that an idle connection keeps in its queues; a burst's memory is given back.
+const IDLE_PLACES_MAX: usize = 8;
 /// Events of one read while catching up.
 const READ_EVENTS: usize = 200;
 /// Unanswered pings after which the connection is given up.
@@ -46,18 +46,18 @@ const PINGS_MISSED_MAX: u32 = 3;
 /// Own RTM posts whose echo is still to be left out.
 const ECHOES_MAX: usize = 64;
 
-/// What a session is told. Small: a mailbox holds many, an idle one has memory for 32.
+/// What a session is told. Small: a full mailbox holds many.
 pub enum ToSession {
     /// An event of a followed log.
     Event(Arc<Delivery>),
     /// Somebody types.
     Typing(Arc<(LogId, UserId)>),
     /// The answer to an own command, by its number.
-    Answered(u64, Box<Result<Done, Refusal>>),
+    Answered(u32, Box<Result<Done, Refusal>>),
     /// The answer to an own command got lost.
-    Lost(u64),
+    Lost(u32),
     /// Time to send an own command again.
-    Again(u64),
+    Again(u32),
     /// A frame that some other task made for this client.
     Frame(Box<Bytes>),
     /// Time to ping.
@@ -85,16 +85,14 @@ enum Ending {
 }
 
 struct Session {
-    context: Context,
-    shard: mpsc::Sender<ShardMessage>,
+    seat: Seat,
     number: u32,
     form: WireForm,
     login: Login,
     cursors: Cursors,
-    pending: BTreeMap<u64, Pending>,
-    asked: u64,
-    mailbox: mpsc::WeakSender<ToSession>,
-    lagging: Arc<AtomicBool>,
+    pending: BTreeMap<u32, Pending>,
+    asked: u32,
+    mailbox: Mailbox,
     out: Vec<Bytes>,
     own: Vec<Arc<Delivery>>,
     joins: Vec<(ChannelId, u64)>,
@@ -111,7 +109,8 @@ struct Session {
 /// What one turn of the loop saw.
 enum Saw {
     Incoming(Option<Result<Incoming, SocketError>>),
-    Mail,
+    /// Mail; whether events were dropped.
+    Mail(bool),
     Read(Read),
 }
 
@@ -126,26 +125,21 @@ struct Read {
 type Reading = BoxFuture<'static, Read>;
 
 /// Lives until the connection ends. Runs inside a task of the seat's shard.
-pub async fn run<S: FrameSocket>(seat: Seat, mut socket: S, form: WireForm, login: Option<Login>) {
-    let (sender, mut mailbox) = mpsc::channel(seat.context.config.session_mailbox_max);
-    let opening = Box::pin(opening::open(&seat, &mut socket, form, login, &sender)).await;
-    let mut session = match opening {
-        Ok(session) => session,
-        Err(code) => {
-            count_close(code);
-            return Box::pin(socket.close(code.number(), code.name())).await;
+///
+/// What opening needs is a future of its own, gone when the session lives: a task keeps the memory of all its steps.
+pub fn run<S: FrameSocket>(
+    seat: Seat,
+    socket: S,
+    form: WireForm,
+    login: Option<Login>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let opening: BoxFuture<'static, _> = Box::pin(opening::open(seat, socket, form, login));
+    async move {
+        if let Some((mut session, mut socket)) = opening.await {
+            let ending = session.live(&mut socket).await;
+            Box::pin(session.leave(socket, ending)).await;
         }
-    };
-    // The session holds its own sender: answers need it, and the mailbox must not close before the session does.
-    let ending = session.live(&mut socket, &mut mailbox).await;
-    let followed = session.logs();
-    let _ = session.shard.send(ShardMessage::Close(session.number, followed)).await;
-    if let Ending::Close(code) = ending {
-        count_close(code);
-        let close = Close { code, delay_ms: None, address: None };
-        Box::pin(socket.close(code.number(), &close.reason())).await;
     }
-    drop(sender);
 }
 
 fn count_close(code: CloseCode) {
@@ -153,11 +147,11 @@ fn count_close(code: CloseCode) {
 }
 
 impl Session {
-    async fn live<S: FrameSocket>(
-        &mut self,
-        socket: &mut S,
-        mailbox: &mut mpsc::Receiver<ToSession>,
-    ) -> Ending {
+    fn context(&self) -> &Context {
+        self.seat.context()
+    }
+
+    async fn live<S: FrameSocket>(&mut self, socket: &mut S) -> Ending {
         let mut mail = Vec::new();
         let mut reading: Option<Reading> = None;
         loop {
@@ -181,31 +175,29 @@ impl Session {
                     }
                 } => Saw::Read(read),
                 incoming = socket.next() => Saw::Incoming(incoming),
-                _ = mailbox.recv_many(&mut mail, BATCH_MAX) => Saw::Mail,
+                lagged = self.mailbox.take(&mut mail) => Saw::Mail(lagged),
             };
-            match saw {
+            let lagged = match saw {
                 Saw::Incoming(None | Some(Err(SocketError::Io(_)))) => return Ending::Gone,
                 Saw::Incoming(Some(Err(error))) => return Ending::Close(code_of(&error)),
                 Saw::Incoming(Some(Ok(incoming))) => {
                     self.incoming(incoming);
                     // A client that talks all the time still hears: its turn is one frame long.
-                    while mail.len() < BATCH_MAX
-                        && let Ok(message) = mailbox.try_recv()
-                    {
-                        mail.push(message);
-                    }
+                    self.mailbox.try_take(&mut mail)
                 }
-                Saw::Mail => {}
+                Saw::Mail(lagged) => lagged,
                 Saw::Read(read) => {
                     reading = None;
                     self.replayed(read);
+                    false
                 }
-            }
-            if self.lagging.swap(false, Ordering::AcqRel) {
-                mail.retain(|message| !matches!(message, ToSession::Event(_)));
+            };
+            if lagged {
                 self.lagged();
             }
+            let count = mail.len();
             mail.drain(..).for_each(|message| self.mail(message));
+            give_back(&mut mail, count);
             if self.has_errands() {
                 Box::pin(self.errands()).await;
             }
@@ -217,19 +209,17 @@ impl Session {
         if self.out.is_empty() {
             return Ok(());
         }
-        let limit = Duration::from_millis(self.context.config.write_timeout_ms);
+        let limit = Duration::from_millis(self.context().config.write_timeout_ms);
         let result = {
             let mut send = pin!(socket.send(&self.out));
             match futures::poll!(send.as_mut()) {
                 std::task::Poll::Ready(result) => Ok(result),
-                std::task::Poll::Pending => self.context.host.timeout(limit, send).await,
+                std::task::Poll::Pending => self.context().host.timeout(limit, send).await,
             }
         };
+        let count = self.out.len();
         self.out.clear();
-        // One burst must not keep its memory for the life of an idle connection.
-        if self.out.capacity() > BATCH_MAX {
-            self.out.shrink_to(BATCH_MAX);
-        }
+        give_back(&mut self.out, count);
         match result {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Ending::Gone),
@@ -241,23 +231,40 @@ impl Session {
     fn next_read(&mut self) -> Option<Reading> {
         let (channel, after) = self.cursors.next_behind()?;
         let log = LogId::new(self.login.workspace.clone(), channel.clone());
-        let (router, host) = (self.context.router.clone(), self.context.host.clone());
+        let context = self.context().clone();
         Some(Box::pin(async move {
-            let mut replay = router.read(&log, after, READ_EVENTS).await;
+            let mut replay = context.router.read(&log, after, READ_EVENTS).await;
             for tries in 0..crate::router::RESENDS_MAX {
                 if replay.is_ok() {
                     break;
                 }
-                host.sleep(crate::router::back_off(tries + 3)).await;
-                replay = router.read(&log, after, READ_EVENTS).await;
+                context.host.sleep(crate::router::back_off(tries + 3)).await;
+                replay = context.router.read(&log, after, READ_EVENTS).await;
             }
             Read { channel, after, replay }
         }))
     }
 
+    /// Out of the shard's index, and the reason to the client.
+    async fn leave<S: FrameSocket>(self: Box<Self>, mut socket: S, ending: Ending) {
+        let _ = self.seat.shard_mailbox().send(ShardMessage::Close(self.number, self.logs())).await;
+        if let Ending::Close(code) = ending {
+            count_close(code);
+            let close = Close { code, delay_ms: None, address: None };
+            socket.close(code.number(), &close.reason()).await;
+        }
+    }
+
     fn logs(&self) -> Vec<LogId> {
         let workspace = &self.login.workspace;
         self.cursors.channels().map(|channel| LogId::new(workspace.clone(), channel.clone())).collect()
+    }
+}
+
+/// Gives the memory of an earlier burst back once it was not needed for the last `count` items.
+fn give_back<T>(empty: &mut Vec<T>, count: usize) {
+    if count <= IDLE_PLACES_MAX {
+        empty.shrink_to(IDLE_PLACES_MAX);
     }
 }
 
@@ -267,9 +274,4 @@ fn code_of(error: &SocketError) -> CloseCode {
         SocketError::NotUtf8 => CloseCode::BadFrame,
         SocketError::Protocol(_) | SocketError::Io(_) => CloseCode::ProtocolError,
     }
-}
-
-/// A listener for a shard.
-fn listener(sender: &mpsc::Sender<ToSession>, lagging: &Arc<AtomicBool>) -> Listener {
-    Listener { mailbox: sender.clone(), lagging: lagging.clone() }
 }

@@ -8,12 +8,12 @@
 use crate::delivery::Delivery;
 use crate::relay::RelayMessage;
 use crate::session::ToSession;
+use crate::session::mailbox::Listener;
 use crate::store::LogId;
 use cluster::host::Host;
 use proto::id::UserId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,7 +22,7 @@ pub const SHARD_MAILBOX_MAX: usize = 8192;
 /// Sessions are reminded of the time in this many groups, one group a turn, so that their pings spread.
 const TICK_GROUPS: u32 = 10;
 
-/// Tails of followed logs; `None` for one that cannot be followed now.
+/// Tails of followed logs; `None` for one that cannot be followed now. All sessions share the ids.
 pub type Tails = Vec<(LogId, Option<u64>)>;
 
 /// What a shard is told.
@@ -54,25 +54,6 @@ pub struct GoAway {
     pub reason: &'static str,
     /// Turns are spread over this long.
     pub window: Duration,
-}
-
-/// The way to a session.
-#[derive(Clone)]
-pub struct Listener {
-    /// Its bounded mailbox.
-    pub mailbox: mpsc::Sender<ToSession>,
-    /// Raised when something did not fit.
-    pub lagging: Arc<AtomicBool>,
-}
-
-impl Listener {
-    fn give(&self, message: ToSession) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.mailbox.try_send(message)
-            && !self.lagging.swap(true, Ordering::AcqRel)
-        {
-            metrics::counter!("waggle_sessions_lagging_total").increment(1);
-        }
-    }
 }
 
 /// How a log stands with the relay. One question is under way at a time, so that none overtakes another.
@@ -186,7 +167,7 @@ impl Shard {
         let age = Duration::from_micros(self.host.now_us().saturating_sub(last.event.us));
         for number in &entry.listeners {
             if let Some(session) = self.sessions.get(number) {
-                events.iter().for_each(|event| session.give(ToSession::Event(event.clone())));
+                session.give_events(events);
             }
         }
         metrics::histogram!("message_delivery_latency_p99", "region" => "0").record(age);
@@ -196,10 +177,7 @@ impl Shard {
         let Some(entry) = self.logs.get(log) else { return };
         let typed: Arc<(LogId, UserId)> = Arc::new((log.clone(), user.clone()));
         for session in entry.listeners.iter().filter_map(|number| self.sessions.get(number)) {
-            // Transient: it takes no place that an event could need.
-            if session.mailbox.capacity() > session.mailbox.max_capacity() / 2 {
-                session.give(ToSession::Typing(typed.clone()));
-            }
+            session.give_transient(ToSession::Typing(typed.clone()));
         }
     }
 
@@ -207,9 +185,14 @@ impl Shard {
         let mut tails = Tails::with_capacity(logs.len());
         let mut pending = Vec::new();
         for log in logs {
-            if !self.logs.contains_key(&log) {
-                self.ask_relay(log.clone());
-            }
+            // The id that is answered is the index's own: sessions share it.
+            let log = match self.logs.get_key_value(&log) {
+                Some((shared, _)) => shared.clone(),
+                None => {
+                    self.ask_relay(log.clone());
+                    log
+                }
+            };
             let entry = self.logs.entry(log.clone()).or_insert_with(Entry::asking);
             if !entry.listeners.contains(&session) {
                 entry.listeners.push(session);
@@ -251,7 +234,7 @@ impl Shard {
         entry.standing = Standing::Ready;
         entry.tail = entry.tail.max(tail.unwrap_or(0));
         let now = tail.map(|_| entry.tail);
-        entry.waiting.drain(..).for_each(|waiting| _ = waiting.send(now));
+        std::mem::take(&mut entry.waiting).into_iter().for_each(|waiting| _ = waiting.send(now));
         if tail.is_none() {
             // It cannot be followed now: those who wanted to have been told.
             entry.listeners.clear();
@@ -296,7 +279,7 @@ impl Shard {
     /// Sessions that ended without a word (their task failed) leave like the others.
     fn bury(&mut self) {
         let known = self.sessions.len();
-        self.sessions.retain(|_, session| !session.mailbox.is_closed());
+        self.sessions.retain(|_, session| !session.is_closed());
         if self.sessions.len() == known {
             return;
         }

@@ -3,10 +3,11 @@
 //! Owns: the table of its channels: who listens, the tail of those that are passive, the actors of those that are hot.
 //! Promises: a command reaches its channel's actor, which is started if there is none; a panic of one stays its own.
 //! May lose: commands inside an actor that panicked; who waits for them sends them again.
-//! Never does: read the store or wait for anybody.
+//! Never does: wait for the store or for anybody.
 
 use crate::channel::audience::{Audience, GatewaySink};
 use crate::channel::flight::Pilot;
+use crate::channel::load;
 use crate::channel::{Channel, ChannelArgs, ChannelMessage, Replay};
 use crate::command::{Command, ReplyTo};
 use crate::config::Config;
@@ -25,6 +26,9 @@ use tokio::sync::oneshot;
 /// Panics of one channel after which it is only started again when somebody asks for it.
 const EAGER_RESTARTS_MAX: u32 = 3;
 
+/// The way back for a tail.
+type TailReply = oneshot::Sender<Result<u64, StoreError>>;
+
 /// What a slot is told, with the place that the message takes behind the slot's gate.
 #[derive(RactorMessage)]
 pub enum SlotMessage {
@@ -33,7 +37,9 @@ pub enum SlotMessage {
     /// For a channel: events after a cursor.
     Read(LogId, u64, usize, oneshot::Sender<Result<Replay, StoreError>>, Permit),
     /// A gateway has its first listener of a channel; answers the tail.
-    Subscribe(LogId, GatewaySink, oneshot::Sender<Result<u64, StoreError>>, Permit),
+    Subscribe(LogId, GatewaySink, TailReply, Permit),
+    /// The tail of a channel, from its actor: nobody else knows it.
+    Tail(LogId, TailReply, Permit),
     /// A gateway's last listener of a channel left.
     Unsubscribe(LogId, Arc<str>),
     /// Somebody types in a channel.
@@ -115,7 +121,8 @@ impl Actor for SlotKeeper {
         match message {
             SlotMessage::Do(log, command, reply, _place) => state.pass(log, command, reply),
             SlotMessage::Read(log, after, limit, reply, _place) => state.read(log, after, limit, reply),
-            SlotMessage::Subscribe(log, sink, reply, _place) => state.subscribe(log, sink, reply),
+            SlotMessage::Subscribe(log, sink, reply, place) => state.subscribe(log, sink, reply, place),
+            SlotMessage::Tail(log, reply, _place) => state.tail(&log, reply),
             SlotMessage::Unsubscribe(log, gateway) => state.unsubscribe(&log, &gateway),
             SlotMessage::Typing(log, user) => state.typing(log, user),
             SlotMessage::Passive(log, actor, tail, taken) => state.passive(&log, &actor, tail, taken),
@@ -204,14 +211,31 @@ impl SlotState {
         }
     }
 
-    fn subscribe(&mut self, log: LogId, sink: GatewaySink, reply: oneshot::Sender<Result<u64, StoreError>>) {
+    /// Listening wakes nobody: a passive channel's tail is known here or in the store.
+    fn subscribe(&mut self, log: LogId, sink: GatewaySink, reply: TailReply, place: Permit) {
         let entry = self.channels.entry(log.clone()).or_default();
         entry.audience.add(sink);
-        if let (Some(tail), None) = (entry.tail, &entry.hot) {
-            let _ = reply.send(Ok(tail));
-            return;
+        match (&entry.hot, entry.tail) {
+            (None, Some(tail)) => _ = reply.send(Ok(tail)),
+            // An actor that failed may have had an append under way: only the next one knows how it ended.
+            (None, None) if entry.panics == 0 => self.read_tail(log, reply, place),
+            _ => self.tail(&log, reply),
         }
-        let Some(running) = self.hot(&log) else { return };
+    }
+
+    fn read_tail(&self, log: LogId, reply: TailReply, place: Permit) {
+        let (store, myself) = (self.args.pilot.store.clone(), self.myself.clone());
+        self.args.pilot.host.spawn("slot tail", async move {
+            match load::stand(&*store, &log).await {
+                Ok(Some(tail)) => _ = reply.send(Ok(tail)),
+                // Something is left to be done, or it cannot be read: the channel's actor sees to it.
+                Ok(None) | Err(_) => _ = myself.cast(SlotMessage::Tail(log, reply, place)),
+            }
+        });
+    }
+
+    fn tail(&mut self, log: &LogId, reply: TailReply) {
+        let Some(running) = self.hot(log) else { return };
         match running.gate.enter() {
             Some(place) => running.send(ChannelMessage::Tail(reply, place)),
             None => _ = reply.send(Err(StoreError::Busy)),

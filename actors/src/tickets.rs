@@ -1,6 +1,7 @@
 //! Connect tickets: what `rtm.connect` puts into the socket's URL. Single-use, short-lived, kept in memory only:
 //! a restart makes clients ask again.
 
+use crate::scopes::Scopes;
 use cluster::host::Host;
 use proto::id::{UserId, WorkspaceId};
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ pub struct Login {
     /// Hash of the token that was shown; a revocation names it.
     pub token_hash: String,
     /// The token's scopes.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
     /// A bot's own id (B…), empty for people: what it posts carries it.
     pub bot_id: String,
     /// The bot's app (A…), empty for people.

@@ -2,9 +2,11 @@
 
 use super::{AdminError, NewUser, create_channel, create_user, create_workspace, find};
 use crate::context::Context;
+use crate::scopes::Scopes;
 use crate::tickets::Login;
 use proto::id::{UserId, WorkspaceId};
 use proto::refusal::Refusal;
+use proto::v1::TokenKind;
 
 /// Name of the first workspace, and of who administers it.
 const NAME: &str = "demo";
@@ -52,7 +54,7 @@ pub async fn bootstrap(context: &Context) -> Result<Option<Bootstrap>, AdminErro
         workspace: workspace.clone(),
         user: admin.clone(),
         token_hash: String::new(),
-        scopes: crate::auth::default_scopes(proto::v1::TokenKind::User),
+        scopes: Scopes::usual(TokenKind::User),
         bot_id: String::new(),
         app_id: String::new(),
     };

@@ -65,6 +65,10 @@ impl Page {
             limit: args::limit(&call.args, LIST_DEFAULT, LIST_MAX)?,
         })
     }
+    /// Rows to read for it: more than it holds when it is short, so that one row which is left out does not empty it.
+    fn rows(&self) -> usize {
+        self.limit.max(LIST_DEFAULT)
+    }
     fn wants(&self, seen: &Seen) -> bool {
         self.kinds.has(seen.row.kind()) && !(self.exclude_archived && seen.row.archived)
     }
@@ -76,14 +80,16 @@ pub async fn list(call: &Call) -> Answer {
     let mut walk = Walk::new(page.limit);
     if page.kinds.has(ConversationKind::Public) {
         let (workspace, after) = (call.workspace(), page.after.clone());
-        let mut listed = call.context.store.conversations(workspace, after, page.limit).await?;
+        let mut listed = call.context.store.conversations(workspace, after, page.rows()).await?;
         // Direct conversations come after all channels: nothing public is among them or behind.
         listed.more &= listed.rows.last().is_some_and(|(id, _)| id.as_str() < "D");
-        walk.take(&listed, |_, row| row.kind() == ConversationKind::Public);
+        walk.take(&listed, |_, row| {
+            row.kind() == ConversationKind::Public && !(page.exclude_archived && row.archived)
+        });
     }
     if page.kinds.closed() {
         let (workspace, after) = (call.workspace(), page.after.clone());
-        let listed = call.context.store.joined(workspace, call.user(), after, page.limit).await?;
+        let listed = call.context.store.joined(workspace, call.user(), after, page.rows()).await?;
         walk.take(&listed, |_, row| !row.left);
     }
     answer(call, &page, walk).await
@@ -100,7 +106,7 @@ pub async fn of_user(call: &Call) -> Answer {
         return Err(Failure::named("user_not_found"));
     }
     let mut walk = Walk::new(page.limit);
-    let listed = call.context.store.joined(call.workspace(), &user, page.after.clone(), page.limit).await?;
+    let listed = call.context.store.joined(call.workspace(), &user, page.after.clone(), page.rows()).await?;
     walk.take(&listed, |_, row| !row.left);
     answer(call, &page, walk).await
 }

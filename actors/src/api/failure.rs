@@ -1,5 +1,6 @@
 //! A call that was not done: Slack's error string, and what it says beside it.
 
+use crate::scopes::Scopes;
 use crate::store::StoreError;
 use proto::refusal::Refusal;
 use serde_json::{Map, Value, json};
@@ -38,8 +39,8 @@ impl Failure {
         Self::named("invalid_arguments").with("response_metadata", json!({ "messages": [line] }))
     }
     /// `missing_scope`: what would do, and what the token has.
-    pub fn scope(needed: &str, provided: &[String]) -> Self {
-        Self::named("missing_scope").with("needed", needed).with("provided", provided.join(","))
+    pub fn scope(needed: &str, provided: &Scopes) -> Self {
+        Self::named("missing_scope").with("needed", needed).with("provided", provided.joined())
     }
     /// What others may not know exists.
     pub fn channel_not_found() -> Self {

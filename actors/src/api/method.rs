@@ -114,7 +114,7 @@ pub fn find(name: &str) -> Option<&'static Method> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{BOT_SCOPES, USER_SCOPES};
+    use crate::scopes::{BOT_SCOPES, USER_SCOPES};
 
     #[test]
     fn every_method_is_found_by_its_name() {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::scopes::Scopes;
 use proto::refusal::Refusal;
 
 fn body(response: &Response) -> Value {
@@ -34,7 +35,7 @@ fn refusals_say_what_was_wrong() {
     let missing = respond(Err(Failure::missing("channel")), "r");
     let messages = json!(["[ERROR] missing required field: channel"]);
     assert_eq!(body(&missing)["response_metadata"]["messages"], messages);
-    let scope = respond(Err(Failure::scope("chat:write", &["a".into(), "b".into()])), "r");
+    let scope = respond(Err(Failure::scope("chat:write", &Scopes::Default(&["a", "b"]))), "r");
     let expected =
         json!({ "ok": false, "error": "missing_scope", "needed": "chat:write", "provided": "a,b" });
     assert_eq!(body(&scope), expected);

@@ -52,6 +52,22 @@ pub async fn load(
     Ok(Awake { log, subject, follow })
 }
 
+/// The tail of a log on which no actor works; `None` when one should: follow-ups of its last events may not have been
+/// done. Two bounded reads at most.
+pub async fn stand(store: &dyn Store, id: &LogId) -> Result<Option<u64>, StoreError> {
+    let Some((_, head)) = store.head(id).await? else { return Ok(Some(0)) };
+    let has_follow_ups = !matches!(id.channel, ChannelId::User(_));
+    if has_follow_ups && head.followed < head.tail {
+        let page = store.log(id, head.followed, READ_ROWS_MAX).await?;
+        let seen_to_its_end = page.events.last().is_some_and(|last| last.seq >= head.tail);
+        let none = page.events.iter().all(|event| follow::ups(id, event, |_| true).is_empty());
+        if !(seen_to_its_end && none) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(head.tail))
+}
+
 async fn subject(store: &dyn Store, id: &LogId, begun: bool, limits: Limits) -> Result<Subject, StoreError> {
     let workspace = &id.workspace;
     Ok(match &id.channel {

@@ -164,7 +164,7 @@ async fn user_change(
 }
 
 fn sees_email(login: &Login) -> bool {
-    login.scopes.iter().any(|scope| scope == "users:read.email")
+    login.scopes.has("users:read.email")
 }
 
 fn word(kind: ConversationKind) -> &'static str {

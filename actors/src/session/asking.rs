@@ -1,6 +1,7 @@
 //! What a session does with what its client says.
 
 use super::commands::{Asked, asked, strip_claims};
+use super::mailbox::Place;
 use super::{ECHOES_MAX, Incoming, Pending, Session, ToSession, opening, wire};
 use crate::channel::Replay;
 use crate::command::{Command, Done, Reply, Verb};
@@ -19,7 +20,6 @@ use proto::v1::client_frame::Frame;
 use proto::v1::server_frame::Frame as Say;
 use proto::v1::{Content, Cursor, Event, Following, Page, Pong};
 use std::sync::Arc;
-use tokio::sync::mpsc::OwnedPermit;
 
 /// Events of one `range` answer.
 const RANGE_EVENTS_MAX: usize = 500;
@@ -28,8 +28,8 @@ const PAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// The way back for a command's answer: a place in the session's mailbox, reserved when the command was taken.
 struct SessionReply {
-    place: Option<OwnedPermit<ToSession>>,
-    number: u64,
+    place: Option<Place>,
+    number: u32,
 }
 
 impl Reply for SessionReply {
@@ -55,7 +55,7 @@ impl Session {
             Incoming::Pong => return,
             Incoming::Text(bytes) | Incoming::Binary(bytes) => bytes,
         };
-        if let Err(retry_after_ms) = self.rate.take(self.context.host.monotonic()) {
+        if let Err(retry_after_ms) = self.rate.take(self.context().host.monotonic()) {
             metrics::counter!("waggle_session_rate_limited_total").increment(1);
             return self.refuse_bytes(&bytes, &Refusal::Busy { retry_after_ms });
         }
@@ -111,21 +111,24 @@ impl Session {
 
     /// Sends a command on its way, if there is room for its answer.
     fn command(&mut self, re: u64, log: LogId, command: Command, text: String) {
-        if self.pending.len() >= self.context.config.posts_in_flight_max {
+        if self.pending.len() >= self.context().config.posts_in_flight_max {
             metrics::counter!("waggle_session_window_full_total").increment(1);
             return self.refuse_pending(re, &log, text, Refusal::Busy { retry_after_ms: 100 });
         }
-        let command = self.context.router.keyed(command);
-        self.asked += 1;
-        let number = self.asked;
+        let Some(place) = self.mailbox.reserve() else {
+            // The mailbox is full for a slow reader: its own commands wait for it too.
+            return self.refuse_pending(re, &log, text, Refusal::Busy { retry_after_ms: 500 });
+        };
+        let command = self.context().router.keyed(command);
+        self.asked = self.asked.wrapping_add(1);
         if self.form == WireForm::Rtm {
             if self.echoes.len() == ECHOES_MAX {
                 self.echoes.pop_front();
             }
             self.echoes.push_back(command.key.clone());
         }
-        self.pending.insert(number, Pending { re, log: log.clone(), command: command.clone(), text });
-        self.submit(number, &log, command);
+        self.submit(place, self.asked, &log, command.clone());
+        self.pending.insert(self.asked, Pending { re, log, command, text });
     }
 
     fn refuse_pending(&mut self, re: u64, log: &LogId, text: String, refusal: Refusal) {
@@ -137,18 +140,9 @@ impl Session {
         self.refuse(re, &refusal);
     }
 
-    pub(super) fn submit(&mut self, number: u64, log: &LogId, command: Command) {
-        let place = self.mailbox.upgrade().and_then(|mailbox| mailbox.try_reserve_owned().ok());
-        let Some(place) = place else {
-            // The mailbox is full of events for a slow reader: its own commands wait for it too.
-            if let Some(pending) = self.pending.remove(&number) {
-                let busy = Refusal::Busy { retry_after_ms: 500 };
-                self.refuse_pending(pending.re, &pending.log, pending.text, busy);
-            }
-            return;
-        };
+    pub(super) fn submit(&self, place: Place, number: u32, log: &LogId, command: Command) {
         let reply = SessionReply { place: Some(place), number };
-        self.context.router.submit(log, command, Box::new(reply));
+        self.context().router.submit(log, command, Box::new(reply));
     }
 
     fn other(&mut self, re: u64, frame: Frame) {
@@ -177,7 +171,7 @@ impl Session {
         let Ok(channel) = ChannelId::parse(channel) else { return };
         if self.cursors.follows(&channel) && channel.conversation().is_some() {
             let log = LogId::new(self.login.workspace.clone(), channel);
-            self.context.router.typing(&log, self.login.user.clone());
+            self.context().router.typing(&log, self.login.user.clone());
         }
     }
 
@@ -186,11 +180,10 @@ impl Session {
     where
         F: Future<Output = Bytes> + Send + 'static,
     {
-        let place = self.mailbox.upgrade().and_then(|mailbox| mailbox.try_reserve_owned().ok());
-        let Some(place) = place else {
+        let Some(place) = self.mailbox.reserve() else {
             return self.refuse(re, &Refusal::Busy { retry_after_ms: 500 });
         };
-        self.context.host.spawn(label, async move {
+        self.context().host.spawn(label, async move {
             let frame = work.await;
             place.send(ToSession::Frame(Box::new(frame)));
         });
@@ -203,7 +196,7 @@ impl Session {
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, RANGE_EVENTS_MAX);
         let log = LogId::new(self.login.workspace.clone(), channel);
-        let (context, login, form) = (self.context.clone(), self.login.clone(), self.form);
+        let (context, login, form) = (self.context().clone(), self.login.clone(), self.form);
         self.aside(re, "session range", async move {
             let after = match since(&context, &login, &log).await {
                 Ok(since) => after.max(since),
@@ -224,7 +217,7 @@ impl Session {
         let Ok(channel) = ConversationId::parse(channel) else {
             return self.refuse(re, &Refusal::Named("channel_not_found"));
         };
-        let (context, login, form) = (self.context.clone(), self.login.clone(), self.form);
+        let (context, login, form) = (self.context().clone(), self.login.clone(), self.form);
         self.aside(re, "session mark", async move {
             let result = crate::marks::mark(&context, &login, &channel, key, us).await;
             wire::answer(re, channel.as_str(), &result, form)
@@ -232,7 +225,7 @@ impl Session {
     }
 
     fn open_direct(&mut self, re: u64, users: &[String]) {
-        let (context, login, form) = (self.context.clone(), self.login.clone(), self.form);
+        let (context, login, form) = (self.context().clone(), self.login.clone(), self.form);
         let users: Result<Vec<_>, _> = users.iter().map(|user| user.parse()).collect();
         let Ok(users) = users else { return self.refuse(re, &Refusal::Named("user_not_found")) };
         self.aside(re, "session open", async move {

@@ -74,6 +74,7 @@ pub fn strip_claims(command: &mut Command) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scopes::Scopes;
     use proto::id::{UserId, WorkspaceId};
     use proto::v1::{self, Content};
 
@@ -84,7 +85,7 @@ mod tests {
             token_hash: String::new(),
             bot_id: "B1".into(),
             app_id: "A1".into(),
-            scopes: Vec::new(),
+            scopes: Scopes::Default(&[]),
         }
     }
     fn command(frame: Frame) -> (LogId, Command) {

@@ -70,6 +70,10 @@ impl Cursors {
     pub fn positions(&self) -> impl Iterator<Item = (&ChannelId, u64)> {
         self.follows.iter().map(|follow| (&follow.channel, follow.cursor))
     }
+    /// Makes room for this many more.
+    pub fn reserve(&mut self, more: usize) {
+        self.follows.reserve_exact(more);
+    }
     /// Starts at `cursor` of a log whose tail is `tail`. Following twice moves the cursor forward only.
     pub fn follow(&mut self, channel: &ChannelId, cursor: u64, tail: u64) {
         let at = self.find(channel).unwrap_or_else(|at| {

@@ -5,7 +5,7 @@ use crate::command::Done;
 use crate::delivery::Delivery;
 use crate::router::{RESENDS_MAX, back_off};
 use crate::shard::ShardMessage;
-use crate::store::LogId;
+use crate::store::{LogId, StoreError};
 use proto::close::CloseCode;
 use proto::frame::{self, WireForm};
 use proto::id::{ChannelId, ConversationId};
@@ -84,6 +84,13 @@ impl Session {
         }
         let replay = match replay {
             Ok(replay) => replay,
+            Err(StoreError::Damaged(damage)) if channel.conversation().is_some() => {
+                // It would be damaged after a reconnection too: the client goes on with its other conversations.
+                tracing::error!(%channel, %damage, "log is damaged, its followers go without it");
+                metrics::counter!("waggle_follows_damaged_total").increment(1);
+                self.cursors.unfollow(&channel);
+                return self.leaves.push(channel);
+            }
             Err(error) => {
                 tracing::warn!(%channel, %error, "replay failed, the client has to reconnect");
                 return self.end(CloseCode::Restarting);
@@ -121,7 +128,7 @@ impl Session {
         });
     }
 
-    fn answered(&mut self, number: u64, result: &Result<Done, Refusal>) {
+    fn answered(&mut self, number: u32, result: &Result<Done, Refusal>) {
         let Some(pending) = self.pending.remove(&number) else { return };
         // What became of a try whose answer was lost, a refusal of the next one does not say.
         let unsaid = matches!(result, Err(Refusal::Busy { .. } | Refusal::Unavailable(_)));
@@ -137,7 +144,7 @@ impl Session {
     }
 
     /// Lost inside: the same command goes again under the same key.
-    fn lost(&mut self, number: u64) {
+    fn lost(&mut self, number: u32) {
         let Some(pending) = self.pending.get_mut(&number) else { return };
         if pending.command.attempt >= RESENDS_MAX {
             return self.answered(number, &Err(Refusal::Unknown));
@@ -145,30 +152,28 @@ impl Session {
         let wait = back_off(pending.command.attempt);
         pending.command.attempt += 1;
         metrics::counter!("waggle_commands_resent_total").increment(1);
-        let Some(place) = self.mailbox.upgrade().and_then(|mailbox| mailbox.try_reserve_owned().ok()) else {
+        let Some(place) = self.mailbox.reserve() else {
             return self.answered(number, &Err(Refusal::Unknown));
         };
-        let host = self.context.host.clone();
-        self.context.host.spawn("session resend", async move {
+        let host = self.context().host.clone();
+        self.context().host.spawn("session resend", async move {
             host.sleep(wait).await;
             place.send(ToSession::Again(number));
         });
     }
 
-    fn again(&mut self, number: u64) {
-        if self.mailbox.upgrade().is_none_or(|mailbox| mailbox.capacity() == 0) {
-            // No place for its answer.
+    fn again(&mut self, number: u32) {
+        let Some(place) = self.mailbox.reserve() else {
             return self.answered(number, &Err(Refusal::Unknown));
-        }
+        };
         if let Some(pending) = self.pending.get(&number) {
-            let (log, command) = (pending.log.clone(), pending.command.clone());
-            self.submit(number, &log, command);
+            self.submit(place, number, &pending.log, pending.command.clone());
         }
     }
 
     /// The shard's clock: three unanswered pings end the session; what is behind is announced.
     fn tick(&mut self) {
-        if self.leave_at.is_some_and(|at| self.context.host.monotonic() >= at) {
+        if self.leave_at.is_some_and(|at| self.context().host.monotonic() >= at) {
             return self.end(CloseCode::GoingAway);
         }
         if self.pings >= PINGS_MISSED_MAX {
@@ -186,11 +191,11 @@ impl Session {
 
     fn go_away(&mut self, reason: &str, delay: Duration) {
         let delay_ms = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
-        self.leave_at = Some(self.context.host.monotonic() + delay);
+        self.leave_at = Some(self.context().host.monotonic() + delay);
         match self.form {
             WireForm::Rtm => self.out.push(frame::text(crate::rtm::goodbye().as_bytes())),
             form => {
-                let address = self.context.config.socket_url("connect");
+                let address = self.context().config.socket_url("connect");
                 let away = GoAway { reason: reason.to_owned(), delay_ms, address };
                 self.out.push(wire::say(0, Say::GoAway(away), form));
             }
@@ -208,7 +213,7 @@ impl Session {
     /// What events of the own logs ask for and what takes a moment: following, leaving, RTM's own events.
     pub(super) async fn errands(&mut self) {
         for delivery in std::mem::take(&mut self.own) {
-            let texts = crate::rtm::own_events(&self.context, &self.login, &delivery).await;
+            let texts = crate::rtm::own_events(self.seat.context(), &self.login, &delivery).await;
             self.out.extend(texts.iter().map(|text| frame::text(text.as_bytes())));
         }
         self.settle_doubts().await;
@@ -234,7 +239,7 @@ impl Session {
     async fn settle_doubts(&mut self) {
         for channel in std::mem::take(&mut self.doubts) {
             let log = LogId::new(self.login.workspace.clone(), channel.clone());
-            match self.context.store.member(&log, &self.login.user).await {
+            match self.context().store.member(&log, &self.login.user).await {
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     self.cursors.unfollow(&channel);
@@ -250,6 +255,6 @@ impl Session {
 
     pub(super) async fn unfollow(&mut self, channel: &ChannelId) {
         let log = LogId::new(self.login.workspace.clone(), channel.clone());
-        let _ = self.shard.send(ShardMessage::Unfollow(self.number, log)).await;
+        let _ = self.seat.shard_mailbox().send(ShardMessage::Unfollow(self.number, log)).await;
     }
 }

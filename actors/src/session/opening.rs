@@ -1,6 +1,7 @@
 //! How a connection becomes a session: who it is, what it follows, from where.
 
-use super::{Ending, FrameSocket, Incoming, Session, ToSession, listener, wire};
+use super::mailbox::Mailbox;
+use super::{Ending, FrameSocket, Incoming, Session, wire};
 use crate::auth;
 use crate::channel::load::all;
 use crate::context::Context;
@@ -17,27 +18,40 @@ use proto::v1::client_frame::Frame;
 use proto::v1::server_frame::Frame as Say;
 use proto::v1::{Cursor, Hello, JoinedRow, Limits, Welcome};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-/// Waits for `hello`, logs in, follows, welcomes.
+/// Waits for `hello`, logs in, follows, welcomes. `None` when it came to nothing: the client has been told why.
 pub(super) async fn open<S: FrameSocket>(
-    seat: &Seat,
+    seat: Seat,
+    mut socket: S,
+    form: WireForm,
+    login: Option<Login>,
+) -> Option<(Box<Session>, S)> {
+    match admit(seat, &mut socket, form, login).await {
+        Ok(session) => Some((session, socket)),
+        Err(code) => {
+            super::count_close(code);
+            socket.close(code.number(), code.name()).await;
+            None
+        }
+    }
+}
+
+async fn admit<S: FrameSocket>(
+    seat: Seat,
     socket: &mut S,
     form: WireForm,
     login: Option<Login>,
-    sender: &mpsc::Sender<ToSession>,
-) -> Result<Session, CloseCode> {
-    let context = seat.context.clone();
+) -> Result<Box<Session>, CloseCode> {
+    let context = seat.context();
     let (re, hello) = match form {
         WireForm::Rtm => (0, Hello::default()),
-        _ => await_hello(&context, socket, form).await?,
+        _ => await_hello(context, socket, form).await?,
     };
     let login = match login {
         Some(login) => login,
-        None => match auth::login_by_token(&context, &hello.token).await {
+        None => match auth::login_by_token(context, &hello.token).await {
             Ok(login) => login,
             Err(refusal) => {
                 let said = match form {
@@ -52,25 +66,35 @@ pub(super) async fn open<S: FrameSocket>(
             }
         },
     };
-    let lagging = Arc::new(AtomicBool::new(false));
+    let mut session = Box::new(enter(seat, form, login).await?);
+    if let Err(refusal) = session.follow_all(&hello).await {
+        let _ = session.seat.shard_mailbox().send(ShardMessage::Close(session.number, session.logs())).await;
+        let _ = socket.send(&[wire::refuse(re, &refusal, form)]).await;
+        return Err(CloseCode::Restarting);
+    }
+    session.count_return(&hello);
+    session.welcome(re);
+    Ok(session)
+}
+
+/// A session that its shard knows and that follows nothing yet.
+async fn enter(seat: Seat, form: WireForm, login: Login) -> Result<Session, CloseCode> {
+    let config = &seat.context().config;
+    let mailbox = Mailbox::new(config.session_mailbox_max);
+    let rate = TokenBucket::new(config.rate_per_s, config.rate_burst, seat.context().host.monotonic());
     let (tell, told) = oneshot::channel();
-    let begun = ShardMessage::Open(listener(sender, &lagging), tell);
-    seat.shard.send(begun).await.map_err(|_| CloseCode::Restarting)?;
+    let begun = ShardMessage::Open(mailbox.listener(), tell);
+    seat.shard_mailbox().send(begun).await.map_err(|_| CloseCode::Restarting)?;
     let number = told.await.map_err(|_| CloseCode::Restarting)?;
-    let now = context.host.monotonic();
-    let rate = TokenBucket::new(context.config.rate_per_s, context.config.rate_burst, now);
-    let mut session = Session {
-        rate,
-        context,
-        shard: seat.shard.clone(),
+    Ok(Session {
+        seat,
         number,
         form,
         login,
         cursors: Default::default(),
         pending: BTreeMap::new(),
         asked: 0,
-        mailbox: sender.downgrade(),
-        lagging,
+        mailbox,
         out: Vec::new(),
         own: Vec::new(),
         joins: Vec::new(),
@@ -79,17 +103,10 @@ pub(super) async fn open<S: FrameSocket>(
         wanted: Vec::new(),
         echoes: VecDeque::new(),
         pings: 0,
+        rate,
         leave_at: None,
         ending: None,
-    };
-    if let Err(refusal) = session.follow_all(&hello).await {
-        let _ = session.shard.send(ShardMessage::Close(session.number, session.logs())).await;
-        let _ = socket.send(&[wire::refuse(re, &refusal, form)]).await;
-        return Err(CloseCode::Restarting);
-    }
-    session.count_return(&hello);
-    session.welcome(re, seat);
-    Ok(session)
+    })
 }
 
 async fn await_hello<S: FrameSocket>(
@@ -157,7 +174,7 @@ impl Session {
 
     /// Conversations that the user is, or was, in.
     pub(super) async fn joined(&self) -> Result<Vec<(ConversationId, JoinedRow)>, Refusal> {
-        let (store, login) = (&self.context.store, &self.login);
+        let (store, login) = (&self.context().store, &self.login);
         all(|after| store.joined(&login.workspace, &login.user, after, READ_ROWS_MAX))
             .await
             .map_err(|error| Refusal::Unavailable(error.to_string()))
@@ -165,7 +182,7 @@ impl Session {
 
     /// Follows logs that the user may follow, each from a cursor or from its tail.
     pub(super) async fn follow(&mut self, from: Vec<(ChannelId, Option<u64>)>) -> Result<(), Refusal> {
-        if self.cursors.len() + from.len() > self.context.config.follows_max {
+        if self.cursors.len() + from.len() > self.context().config.follows_max {
             metrics::counter!("waggle_follows_refused_total").increment(1);
             return Err(Refusal::Busy { retry_after_ms: 1000 });
         }
@@ -175,20 +192,26 @@ impl Session {
             .collect();
         let (answer, told) = oneshot::channel();
         let gone = || Refusal::Unavailable("the node stops".into());
-        self.shard.send(ShardMessage::Follow(self.number, logs, answer)).await.map_err(|_| gone())?;
+        self.seat
+            .shard_mailbox()
+            .send(ShardMessage::Follow(self.number, logs, answer))
+            .await
+            .map_err(|_| gone())?;
         let tails: Tails = told.await.map_err(|_| gone())?;
+        // The ids are the shard's own: sessions share their memory.
         let tails: BTreeMap<ChannelId, Option<u64>> =
             tails.into_iter().map(|(log, tail)| (log.channel, tail)).collect();
+        self.cursors.reserve(from.len());
         let mut followed = Ok(());
         for (channel, cursor) in from {
-            match tails.get(&channel).copied().flatten() {
+            match tails.get_key_value(&channel) {
                 // Also when another failed: what the shard has entered must be known here to be taken out again.
-                Some(tail) => self.cursors.follow(&channel, cursor.unwrap_or(tail), tail),
-                None if self.is_damaged(&channel).await => {
+                Some((shared, Some(tail))) => self.cursors.follow(shared, cursor.unwrap_or(*tail), *tail),
+                _ if self.is_damaged(&channel).await => {
                     tracing::error!(%channel, "log is damaged, its followers go without it");
                     metrics::counter!("waggle_follows_damaged_total").increment(1);
                 }
-                None => followed = Err(Refusal::Unavailable(format!("{channel} cannot be read now"))),
+                _ => followed = Err(Refusal::Unavailable(format!("{channel} cannot be read now"))),
             }
         }
         followed
@@ -198,20 +221,20 @@ impl Session {
     async fn is_damaged(&self, channel: &ChannelId) -> bool {
         let log = LogId::new(self.login.workspace.clone(), channel.clone());
         channel.conversation().is_some()
-            && matches!(self.context.router.read(&log, 0, 1).await, Err(StoreError::Damaged(_)))
+            && matches!(self.context().router.read(&log, 0, 1).await, Err(StoreError::Damaged(_)))
     }
 
-    fn welcome(&mut self, re: u64, seat: &Seat) {
+    fn welcome(&mut self, re: u64) {
         if self.form == WireForm::Rtm {
             return self.out.push(frame::text(crate::rtm::hello().as_bytes()));
         }
-        let config = &self.context.config;
+        let config = &self.seat.context().config;
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let welcome = Welcome {
             workspace: self.login.workspace.to_string(),
             user: self.login.user.to_string(),
-            node: seat.node.to_string(),
-            boot: seat.boot,
+            node: self.seat.node().to_owned(),
+            boot: self.seat.boot(),
             limits: Some(Limits {
                 frame_bytes_max: number(frame::FRAME_BYTES_MAX),
                 posts_in_flight_max: number(config.posts_in_flight_max),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::command::Aside;
+use crate::session::mailbox::Mailbox;
 use cluster::host::{Blocking, Entropy, Machine};
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending};
@@ -54,12 +55,11 @@ impl Desk {
         let shard = Shard::new(0, host, to_relay, &myself);
         Self { shard, mailbox, relay, tasks, _myself: myself }
     }
-    /// A new session with a mailbox of this size: its number, its end, its flag.
-    fn opens(&mut self, size: usize) -> (u32, mpsc::Receiver<ToSession>, Arc<AtomicBool>) {
-        let ((mailbox, end), lagging) = (mpsc::channel(size), Arc::new(AtomicBool::new(false)));
-        let (answer, mut number) = oneshot::channel();
-        self.shard.handle(ShardMessage::Open(Listener { mailbox, lagging: lagging.clone() }, answer));
-        (number.try_recv().unwrap(), end, lagging)
+    /// A new session with a mailbox of this size: its number and its end.
+    fn opens(&mut self, size: usize) -> (u32, Mailbox) {
+        let (mailbox, (answer, mut number)) = (Mailbox::new(size), oneshot::channel());
+        self.shard.handle(ShardMessage::Open(mailbox.listener(), answer));
+        (number.try_recv().unwrap(), mailbox)
     }
     fn follows(&mut self, session: u32) -> oneshot::Receiver<Tails> {
         let (answer, tails) = oneshot::channel();
@@ -109,8 +109,8 @@ fn events(seqs: std::ops::RangeInclusive<u64>) -> ShardMessage {
 #[test]
 fn the_relay_is_asked_once_for_all_and_told_when_the_last_one_leaves() {
     let mut desk = Desk::new();
-    let (one, _one, _) = desk.opens(8);
-    let (two, _two, _) = desk.opens(8);
+    let (one, _one) = desk.opens(8);
+    let (two, _two) = desk.opens(8);
     let (mut first, mut second) = (desk.follows(one), desk.follows(two));
     assert_eq!(desk.settle(Some(5)), ["follow"]);
     for tails in [&mut first, &mut second] {
@@ -128,7 +128,7 @@ fn the_relay_is_asked_once_for_all_and_told_when_the_last_one_leaves() {
 #[test]
 fn a_log_that_is_followed_again_at_once_is_left_before_it_is_asked_for() {
     let mut desk = Desk::new();
-    let (session, _end, _) = desk.opens(8);
+    let (session, _end) = desk.opens(8);
     desk.follows(session);
     assert_eq!(desk.settle(Some(5)), ["follow"]);
     desk.shard.handle(ShardMessage::Unfollow(session, log()));
@@ -144,7 +144,7 @@ fn a_log_that_is_followed_again_at_once_is_left_before_it_is_asked_for() {
 #[test]
 fn a_log_that_cannot_be_followed_now_can_be_later() {
     let mut desk = Desk::new();
-    let (session, _end, _) = desk.opens(8);
+    let (session, _end) = desk.opens(8);
     let mut tails = desk.follows(session);
     assert_eq!(desk.settle(None), ["follow", "unfollow"]);
     assert_eq!(tails.try_recv().unwrap(), [(log(), None)]);
@@ -157,7 +157,7 @@ fn a_log_that_cannot_be_followed_now_can_be_later() {
 #[test]
 fn a_session_that_ends_without_a_word_leaves_its_logs() {
     let mut desk = Desk::new();
-    let (session, end, _) = desk.opens(8);
+    let (session, end) = desk.opens(8);
     desk.follows(session);
     assert_eq!(desk.settle(Some(5)), ["follow"]);
     drop(end);
@@ -169,13 +169,16 @@ fn a_session_that_ends_without_a_word_leaves_its_logs() {
 #[test]
 fn a_session_without_room_is_marked_and_delays_nobody() {
     let mut desk = Desk::new();
-    let (slow, mut slow_end, slow_lags) = desk.opens(2);
-    let (quick, mut quick_end, quick_lags) = desk.opens(8);
+    let (slow, mut slow_end) = desk.opens(2);
+    let (quick, mut quick_end) = desk.opens(8);
     desk.follows(slow);
     desk.follows(quick);
     desk.settle(Some(0));
     desk.shard.handle(events(1..=5));
-    let count = |end: &mut mpsc::Receiver<ToSession>| std::iter::from_fn(|| end.try_recv().ok()).count();
-    assert_eq!((count(&mut slow_end), slow_lags.load(Ordering::Acquire)), (2, true));
-    assert_eq!((count(&mut quick_end), quick_lags.load(Ordering::Acquire)), (5, false));
+    let taken = |end: &mut Mailbox| {
+        let mut mail = Vec::new();
+        (end.try_take(&mut mail), mail.len())
+    };
+    assert_eq!(taken(&mut slow_end), (true, 0), "it reads all of them from the log");
+    assert_eq!(taken(&mut quick_end), (false, 5));
 }

@@ -146,27 +146,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
         frames: &[Bytes],
         at: &mut (usize, usize),
     ) -> Poll<Result<(), SocketError>> {
-        while at.0 < frames.len() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let mut used = 0;
-            for frame in frames[at.0..].iter().take(SLICES_MAX) {
-                let skip = if used == 0 { at.1 } else { 0 };
-                slices[used] = IoSlice::new(&frame[skip..]);
-                used += 1;
-            }
-            let written = if slices[..used].iter().all(|slice| slice.is_empty()) {
-                0
-            } else {
-                match ready!(Pin::new(&mut self.line.stream).poll_write_vectored(cx, &slices[..used])) {
-                    Ok(0) => return Poll::Ready(Err(self.cut_off(&io::ErrorKind::WriteZero.into()))),
-                    Ok(written) => written,
-                    Err(e) => return Poll::Ready(Err(self.cut_off(&e))),
-                }
-            };
-            advance(frames, at, written);
+        loop {
+            advance(frames, at, 0);
             self.torn = at.1 > 0;
+            let rest = &frames[at.0..];
+            if rest.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(poll_write_some(Pin::new(&mut self.line.stream), cx, rest, at.1)) {
+                Ok(0) => return Poll::Ready(Err(self.cut_off(&io::ErrorKind::WriteZero.into()))),
+                Ok(written) => advance(frames, at, written),
+                Err(e) => return Poll::Ready(Err(self.cut_off(&e))),
+            }
         }
-        Poll::Ready(Ok(()))
     }
 
     fn cut_off(&mut self, error: &io::Error) -> SocketError {
@@ -197,6 +189,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
             linger(&mut self.line.stream).await;
         }
     }
+}
+
+/// One write of `frames`, the first from byte `skip` on. One frame alone, the usual case when it is quiet, goes by the
+/// cheaper plain write.
+fn poll_write_some<S: AsyncWrite>(
+    stream: Pin<&mut S>,
+    cx: &mut Context<'_>,
+    frames: &[Bytes],
+    skip: usize,
+) -> Poll<io::Result<usize>> {
+    if let [frame] = frames {
+        return stream.poll_write(cx, &frame[skip..]);
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let used = frames.len().min(SLICES_MAX);
+    for (slice, frame) in slices.iter_mut().zip(frames) {
+        *slice = IoSlice::new(frame);
+    }
+    slices[0].advance(skip);
+    stream.poll_write_vectored(cx, &slices[..used])
 }
 
 /// Moves (frame, byte) on by `written` bytes, past empty frames as well.

@@ -5,6 +5,7 @@ use actors::config::Config;
 use actors::context::Context;
 use actors::node::Node;
 use actors::opening::{self, Plan};
+use actors::scopes::Scopes;
 use actors::session::{self, FrameSocket, Incoming, SocketError};
 use actors::store::memory::MemoryStore;
 use actors::store::{LogId, Store};
@@ -164,7 +165,7 @@ impl Rig {
             token_hash: String::new(),
             bot_id: String::new(),
             app_id: String::new(),
-            scopes: Vec::new(),
+            scopes: Scopes::Default(&[]),
         };
         let seat = self.node.gateway.seat().unwrap();
         let host = self.context.host.clone();

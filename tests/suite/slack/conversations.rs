@@ -51,7 +51,11 @@ fn lists_show_public_channels_and_ones_own_closed_conversations() {
         assert_eq!(all, &public | &set(&[&private, &im]));
         let own = listed(stage, &bob, "users.conversations", "public_channel,private_channel,mpim,im").await;
         assert_eq!(own, set(&[&im]));
+        for name in ["below", "beside", "beyond"] {
+            stage.ok(&ann, "conversations.create", json!({ "name": name, "is_private": true })).await;
+        }
         let page = stage.ok(&bob, "conversations.list", json!({ "limit": 1 })).await;
+        assert_eq!(page["channels"].as_array().unwrap().len(), 1, "what is hidden empties no page");
         let shown = &page["channels"][0];
         assert_eq!((&shown["is_member"], &shown["num_members"]), (&json!(false), &json!(1)));
         assert_eq!(shown["creator"], *ann.id);

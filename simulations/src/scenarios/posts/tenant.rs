@@ -5,6 +5,7 @@ use actors::{
     command::{Command, Verb},
     context::Context,
     opening::{self, Plan},
+    scopes::Scopes,
     store::LogId,
 };
 use proto::{
@@ -52,7 +53,7 @@ impl Tenant {
         };
         context.execute(Context::workspace(&self.workspace), Command::system("", add)).await?;
         let (token, hash) = auth::new_token(context, TokenKind::User);
-        let scopes = auth::default_scopes(TokenKind::User);
+        let scopes = Scopes::usual(TokenKind::User).to_vec();
         let issue = Verb::IssueToken { hash, kind: TokenKind::User, scopes };
         context.execute(Context::user(&self.workspace, &user), Command::system("", issue)).await?;
         self.people.push((user, token));
