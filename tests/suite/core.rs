@@ -2,6 +2,7 @@
 
 mod follow_ups;
 mod long;
+mod passive;
 mod privacy;
 pub(crate) mod rig;
 pub(crate) mod through;
