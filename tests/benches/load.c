@@ -371,9 +371,9 @@ static void publish(double rate, uint64_t total) {
   while (seen.acked + seen.refused < total && now() - heard < STALL_NS) {
     int wait_ms = WAIT_MS_MAX, idle = 0;
     while (sent < total && idle < count) {
-      uint64_t due = rate > 0 ? start + (uint64_t)(sent * 1e9 / rate) : now();
-      if (due > now()) {
-        wait_ms = (due - now()) / 1000000;
+      uint64_t time = now(), due = rate > 0 ? start + (uint64_t)(sent * 1e9 / rate) : time;
+      if (due > time) {
+        wait_ms = (due - time) / 1000000;
         break;
       }
       Conn *c = &conns[at++ % count];
