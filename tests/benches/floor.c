@@ -2,7 +2,8 @@
 // frames of 128 bytes of payload with blocking send(), one socket after the other, and says what that cost.
 //
 //   floor PORT N      prints `ready` when it listens and `open` when all N are there, then reads lines of stdin:
-//     b K M           M rounds over all sockets, K frames a write; prints {"deliveries","cpu_s","wall_s"}
+//     b K M P         M rounds over all sockets, K frames a write, P milliseconds from the start of one round to the
+//                     next (0: at once); prints {"deliveries","cpu_s","wall_s"}
 //     q               ends; so does the end of stdin
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -59,10 +60,16 @@ static void accept_all(int listener, int *sockets, int count) {
   }
 }
 
-static void broadcast(const int *sockets, int count, const unsigned char *frames, int k, int rounds) {
+static void sleep_until(double at) {
+  struct timespec t = {.tv_sec = (time_t)at, .tv_nsec = (long)((at - (time_t)at) * 1e9)};
+  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, 0);
+}
+
+static void broadcast(const int *sockets, int count, const unsigned char *frames, int k, int rounds, int pause_ms) {
   size_t size = (size_t)FRAME * k;
   double cpu_from = cpu(), wall_from = wall();
-  for (int round = 0; round < rounds; round++)
+  for (int round = 0; round < rounds; round++) {
+    if (pause_ms) sleep_until(wall_from + round * pause_ms / 1e3);
     for (int i = 0; i < count; i++)
       for (size_t sent = 0; sent < size;) {
         ssize_t part = send(sockets[i], frames + sent, size - sent, MSG_NOSIGNAL);
@@ -72,6 +79,7 @@ static void broadcast(const int *sockets, int count, const unsigned char *frames
         }
         sent += part;
       }
+  }
   printf("{\"deliveries\":%ld,\"cpu_s\":%.6f,\"wall_s\":%.6f}\n", (long)rounds * k * count, cpu() - cpu_from,
          wall() - wall_from);
   fflush(stdout);
@@ -82,7 +90,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: floor PORT SOCKETS\n");
     return 2;
   }
-  int count = atoi(argv[2]), listener = listening(atoi(argv[1])), k, rounds;
+  int count = atoi(argv[2]), listener = listening(atoi(argv[1])), k, rounds, pause_ms;
   int *sockets = calloc(count, sizeof *sockets);
   static unsigned char frames[FRAME * FRAMES_MAX];
   for (int i = 0; i < FRAMES_MAX; i++) {
@@ -97,7 +105,7 @@ int main(int argc, char **argv) {
   fflush(stdout);
   char line[64];
   while (fgets(line, sizeof line, stdin) && line[0] != 'q')
-    if (sscanf(line, "b %d %d", &k, &rounds) == 2 && k >= 1 && k <= FRAMES_MAX)
-      broadcast(sockets, count, frames, k, rounds);
+    if (sscanf(line, "b %d %d %d", &k, &rounds, &pause_ms) == 3 && k >= 1 && k <= FRAMES_MAX)
+      broadcast(sockets, count, frames, k, rounds, pause_ms);
   return 0;
 }

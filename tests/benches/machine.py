@@ -107,10 +107,10 @@ class Floor(Process):
         super().kill()
         self.client.kill()
 
-    def broadcast(self, frames_a_write, rounds):
+    def broadcast(self, frames_a_write, rounds, pause_ms=0):
         """Microseconds of server CPU a delivery, and deliveries a second; every byte must have arrived."""
         self.client.reset()
-        said = json.loads(self.ask(f"b {frames_a_write} {rounds}\n"))
+        said = json.loads(self.ask(f"b {frames_a_write} {rounds} {pause_ms}\n"))
         self.client.settle(said["deliveries"])
         return 1e6 * said["cpu_s"] / said["deliveries"], said["deliveries"] / said["wall_s"]
 

@@ -120,12 +120,15 @@ def one_channel(repeats, scale):
         with Watch(node.port, sockets, hellos) as watch:
             for _ in range(repeats):
                 floor_us = floor_sample(floor, samples, sockets)
+                # The same schedule: sockets that were quiet for half a second, a reader that sleeps.
+                quiet_floor_us, _ = floor.broadcast(1, steady, 500)
                 quiet = idle(node, 10)
                 run = lambda: post(node.port, 1, manual, channels, 32, 2, steady)
                 seen, meter, sent = load_phase(node, watch, steady * sockets, run)
-                figures = fan_figures("steady", floor_us, seen, meter, sent, steady * sockets)
+                figures = fan_figures("steady", quiet_floor_us, seen, meter, sent, steady * sockets)
                 pings_us = 1e6 * quiet * meter["wall_s"] / max(1, seen["deliveries"])
-                samples.add(**figures, steady_pings_us=round(pings_us, 2))
+                samples.add(**figures, steady_pings_us=round(pings_us, 2), floor_quiet_us=round(quiet_floor_us, 2),
+                            steady_x_busy_floor=round(figures["steady_us"] / floor_us, 3))
                 run = lambda: post(node.port, 1, manual, channels, 32, 0, saturated)
                 seen, meter, sent = load_phase(node, watch, saturated * sockets, run)
                 samples.add(**fan_figures("sat", floor_us, seen, meter, sent, saturated * sockets))
