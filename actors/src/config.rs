@@ -29,7 +29,8 @@ pub struct Config {
     pub follows_max: usize,
     /// The first frame must come within this long, in ms.
     pub hello_timeout_ms: u64,
-    /// The server pings this often, in ms; three unanswered pings close the connection.
+    /// The server pings a quiet connection this often, in ms, and every third time one on which events flow; three
+    /// unanswered pings close it.
     pub ping_interval_ms: u64,
     /// A write that does not finish within this long closes the connection, in ms.
     pub write_timeout_ms: u64,

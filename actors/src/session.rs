@@ -26,23 +26,26 @@ use crate::tickets::Login;
 use bytes::Bytes;
 use cursors::Cursors;
 use futures::future::BoxFuture;
-use mailbox::Mailbox;
+use mailbox::{Mail, Mailbox};
 use proto::close::{Close, CloseCode};
 use proto::frame::WireForm;
 use proto::id::{ChannelId, UserId};
 use proto::refusal::Refusal;
+use smallvec::SmallVec;
 pub use socket::{FrameSocket, Incoming, SocketError};
 use std::collections::{BTreeMap, VecDeque};
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context as Turn, Poll};
 use std::time::Duration;
 
-/// Places that an idle connection keeps in its queues; a burst's memory is given back.
-const IDLE_PLACES_MAX: usize = 8;
 /// Events of one read while catching up.
 const READ_EVENTS: usize = 200;
 /// Unanswered pings after which the connection is given up.
 const PINGS_MISSED_MAX: u32 = 3;
+/// Pings in a row that a connection on which events flow is spared: they cost as much as an event.
+const PINGS_SPARED_MAX: u32 = 2;
 /// Own RTM posts whose echo is still to be left out.
 const ECHOES_MAX: usize = 64;
 
@@ -93,7 +96,7 @@ struct Session {
     pending: BTreeMap<u32, Pending>,
     asked: u32,
     mailbox: Mailbox,
-    out: Vec<Bytes>,
+    out: SmallVec<[Bytes; 2]>,
     own: Vec<Arc<Delivery>>,
     joins: Vec<(ChannelId, u64)>,
     leaves: Vec<ChannelId>,
@@ -101,6 +104,10 @@ struct Session {
     wanted: Vec<(u64, Vec<proto::v1::Cursor>)>,
     echoes: VecDeque<String>,
     pings: u32,
+    /// Events went out since the shard's clock ticked last.
+    lively: bool,
+    /// Ticks without a ping, because of that.
+    spared: u32,
     rate: TokenBucket,
     leave_at: Option<Duration>,
     ending: Option<Ending>,
@@ -152,8 +159,9 @@ impl Session {
     }
 
     async fn live<S: FrameSocket>(&mut self, socket: &mut S) -> Ending {
-        let mut mail = Vec::new();
+        let mut mail = Mail::new();
         let mut reading: Option<Reading> = None;
+        let mut mail_first = true;
         loop {
             if let Err(ending) = self.flush(socket).await {
                 return ending;
@@ -164,18 +172,9 @@ impl Session {
             if reading.is_none() {
                 reading = self.next_read();
             }
-            // A read is away for a while each time, so that it comes first here and yet crowds nobody out; last, a
-            // full mailbox would put it off for as long as it stays full.
-            let saw = tokio::select! {
-                biased;
-                read = async {
-                    match reading.as_mut() {
-                        Some(read) => read.await,
-                        None => std::future::pending().await,
-                    }
-                } => Saw::Read(read),
-                incoming = socket.next() => Saw::Incoming(incoming),
-                lagged = self.mailbox.take(&mut mail) => Saw::Mail(lagged),
+            let saw = {
+                let mut next = pin!(socket.next());
+                poll_fn(|cx| self.look(cx, &mut reading, next.as_mut(), &mut mail, &mut mail_first)).await
             };
             let lagged = match saw {
                 Saw::Incoming(None | Some(Err(SocketError::Io(_)))) => return Ending::Gone,
@@ -204,6 +203,34 @@ impl Session {
         }
     }
 
+    /// What happens next. A read is away for a while each time, so that it comes first and yet crowds nobody out. Mail
+    /// and the client take turns; most often it is mail that wakes a session, and then nothing else needs a look.
+    fn look<'a>(
+        &mut self,
+        cx: &mut Turn<'_>,
+        reading: &mut Option<Reading>,
+        incoming: Pin<&mut (impl Future<Output = Option<Result<Incoming, SocketError>>> + 'a)>,
+        mail: &mut Mail,
+        mail_first: &mut bool,
+    ) -> Poll<Saw> {
+        if let Some(read) = reading
+            && let Poll::Ready(read) = read.as_mut().poll(cx)
+        {
+            return Poll::Ready(Saw::Read(read));
+        }
+        if std::mem::take(mail_first)
+            && let Poll::Ready(lagged) = self.mailbox.poll_take(cx, mail)
+        {
+            return Poll::Ready(Saw::Mail(lagged));
+        }
+        if let Poll::Ready(incoming) = incoming.poll(cx) {
+            return Poll::Ready(Saw::Incoming(incoming));
+        }
+        let mailed = self.mailbox.poll_take(cx, mail);
+        *mail_first = mailed.is_pending();
+        mailed.map(Saw::Mail)
+    }
+
     /// Writes what is ready. A write that does not finish in time ends the session: its client resumes by cursor.
     async fn flush<S: FrameSocket>(&mut self, socket: &mut S) -> Result<(), Ending> {
         if self.out.is_empty() {
@@ -213,8 +240,8 @@ impl Session {
         let result = {
             let mut send = pin!(socket.send(&self.out));
             match futures::poll!(send.as_mut()) {
-                std::task::Poll::Ready(result) => Ok(result),
-                std::task::Poll::Pending => self.context().host.timeout(limit, send).await,
+                Poll::Ready(result) => Ok(result),
+                Poll::Pending => self.context().host.timeout(limit, send).await,
             }
         };
         let count = self.out.len();
@@ -261,10 +288,10 @@ impl Session {
     }
 }
 
-/// Gives the memory of an earlier burst back once it was not needed for the last `count` items.
-fn give_back<T>(empty: &mut Vec<T>, count: usize) {
-    if count <= IDLE_PLACES_MAX {
-        empty.shrink_to(IDLE_PLACES_MAX);
+/// Gives the memory of an earlier burst back once the last `count` items would have had room in place.
+fn give_back<A: smallvec::Array>(empty: &mut SmallVec<A>, count: usize) {
+    if empty.spilled() && count <= empty.inline_size() {
+        empty.shrink_to_fit();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a session does with what it is told: live events, replays, answers, the clock.
 
-use super::{Ending, PINGS_MISSED_MAX, Read, Session, ToSession, wire};
+use super::{Ending, PINGS_MISSED_MAX, PINGS_SPARED_MAX, Read, Session, ToSession, wire};
 use crate::command::Done;
 use crate::delivery::Delivery;
 use crate::router::{RESENDS_MAX, back_off};
@@ -40,7 +40,8 @@ impl Session {
         let native = self.form != WireForm::Rtm;
         let of_conversation = delivery.log.channel.conversation().is_some();
         if native || (of_conversation && !self.is_echo(delivery)) {
-            self.out.extend_from_slice(delivery.frames(self.form));
+            self.lively = true;
+            self.out.extend(delivery.frames(self.form).iter().cloned());
         } else if !of_conversation {
             self.own.push(delivery.clone());
         }
@@ -179,8 +180,14 @@ impl Session {
         if self.pings >= PINGS_MISSED_MAX {
             return self.end(CloseCode::Idle);
         }
-        self.pings += 1;
-        self.out.push(frame::ping(b""));
+        let lively = std::mem::take(&mut self.lively);
+        if lively && self.pings == 0 && self.spared < PINGS_SPARED_MAX {
+            self.spared += 1;
+        } else {
+            self.spared = 0;
+            self.pings += 1;
+            self.out.push(frame::ping(b""));
+        }
         let tails = self.cursors.beacon();
         if self.form != WireForm::Rtm && !tails.is_empty() {
             let cursor = |(channel, seq): (ChannelId, u64)| Cursor { channel: channel.to_string(), seq };

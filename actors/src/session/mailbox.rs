@@ -5,13 +5,17 @@
 
 use super::ToSession;
 use crate::delivery::Delivery;
-use std::future::poll_fn;
+use smallvec::SmallVec;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+/// Messages in order. Two have room in place: an idle connection's mailbox needs no other memory, and most of the time
+/// no more come at once.
+pub type Mail = SmallVec<[ToSession; 2]>;
+
 #[derive(Default)]
 struct Queue {
-    mail: Vec<ToSession>,
+    mail: Mail,
     /// Places promised to answers that are under way.
     reserved: usize,
     /// Events were dropped since the session looked last.
@@ -70,11 +74,8 @@ impl Mailbox {
     pub fn listener(&self) -> Listener {
         Listener(self.0.clone())
     }
-    /// Waits for mail and appends all of it to `mail`; true when events were dropped since the last time. Cancel-safe.
-    pub async fn take(&mut self, mail: &mut Vec<ToSession>) -> bool {
-        poll_fn(|cx| self.poll_take(cx, mail)).await
-    }
-    fn poll_take(&mut self, cx: &mut Context<'_>, mail: &mut Vec<ToSession>) -> Poll<bool> {
+    /// Waits for mail and appends all of it to `mail`; true when events were dropped since the last time.
+    pub fn poll_take(&mut self, cx: &mut Context<'_>, mail: &mut Mail) -> Poll<bool> {
         let mut queue = self.0.lock();
         if queue.mail.is_empty() && !queue.lagging {
             if queue.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
@@ -84,8 +85,8 @@ impl Mailbox {
         }
         Poll::Ready(move_all(&mut queue, mail))
     }
-    /// As [`Mailbox::take`], without waiting.
-    pub fn try_take(&mut self, mail: &mut Vec<ToSession>) -> bool {
+    /// As [`Mailbox::poll_take`], without waiting.
+    pub fn try_take(&mut self, mail: &mut Mail) -> bool {
         move_all(&mut self.0.lock(), mail)
     }
     /// A place for one message that will come; `None` when all are taken.
@@ -99,7 +100,7 @@ impl Mailbox {
     }
 }
 
-fn move_all(queue: &mut Queue, mail: &mut Vec<ToSession>) -> bool {
+fn move_all(queue: &mut Queue, mail: &mut Mail) -> bool {
     if mail.is_empty() {
         // The session gives back what it does not need of either list's memory.
         std::mem::swap(mail, &mut queue.mail);
@@ -184,7 +185,6 @@ mod tests {
     use super::*;
     use crate::command::Aside;
     use crate::store::LogId;
-    use futures::FutureExt;
     use proto::id::{ConversationId, WorkspaceId};
     use proto::v1::Event;
 
@@ -197,8 +197,8 @@ mod tests {
     }
     /// What waits, in words.
     fn taken(mailbox: &mut Mailbox) -> (Vec<String>, bool) {
-        let mut mail = Vec::new();
-        let lagged = mailbox.take(&mut mail).now_or_never().unwrap_or_default();
+        let mut mail = Mail::new();
+        let lagged = mailbox.try_take(&mut mail);
         let say = |message: &ToSession| match message {
             ToSession::Event(delivery) => delivery.event.seq.to_string(),
             ToSession::Tick => "tick".to_owned(),
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn messages_come_out_in_order_and_a_waiting_session_is_woken() {
         let mut mailbox = Mailbox::new(4);
-        let (listener, mut mail) = (mailbox.listener(), Vec::new());
+        let (listener, mut mail) = (mailbox.listener(), Mail::new());
         let woken = futures::task::noop_waker();
         let mut cx = Context::from_waker(&woken);
         assert!(mailbox.poll_take(&mut cx, &mut mail).is_pending());
@@ -244,7 +244,8 @@ mod tests {
     fn a_session_that_only_lags_is_woken_too() {
         let mut mailbox = Mailbox::new(2);
         mailbox.listener().give_events(&events(1..=3));
-        assert_eq!(taken(&mut mailbox), (vec![], true));
+        let mut cx = Context::from_waker(futures::task::noop_waker_ref());
+        assert_eq!(mailbox.poll_take(&mut cx, &mut Mail::new()), Poll::Ready(true));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use proto::refusal::Refusal;
 use proto::v1::client_frame::Frame;
 use proto::v1::server_frame::Frame as Say;
 use proto::v1::{Cursor, Hello, JoinedRow, Limits, Welcome};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -95,7 +96,7 @@ async fn enter(seat: Seat, form: WireForm, login: Login) -> Result<Session, Clos
         pending: BTreeMap::new(),
         asked: 0,
         mailbox,
-        out: Vec::new(),
+        out: SmallVec::new(),
         own: Vec::new(),
         joins: Vec::new(),
         leaves: Vec::new(),
@@ -103,6 +104,8 @@ async fn enter(seat: Seat, form: WireForm, login: Login) -> Result<Session, Clos
         wanted: Vec::new(),
         echoes: VecDeque::new(),
         pings: 0,
+        lively: false,
+        spared: 0,
         rate,
         leave_at: None,
         ending: None,

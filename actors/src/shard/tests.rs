@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::Aside;
-use crate::session::mailbox::Mailbox;
+use crate::session::mailbox::{Mail, Mailbox};
 use cluster::host::{Blocking, Entropy, Machine};
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending};
@@ -176,7 +176,7 @@ fn a_session_without_room_is_marked_and_delays_nobody() {
     desk.settle(Some(0));
     desk.shard.handle(events(1..=5));
     let taken = |end: &mut Mailbox| {
-        let mut mail = Vec::new();
+        let mut mail = Mail::new();
         (end.try_take(&mut mail), mail.len())
     };
     assert_eq!(taken(&mut slow_end), (true, 0), "it reads all of them from the log");

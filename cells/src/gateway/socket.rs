@@ -48,6 +48,8 @@ pub struct Socket<S> {
     health: Health,
     /// A frame has been written in part: only its rest may follow.
     torn: bool,
+    /// tungstenite may have something to say: an answer to a ping or a close.
+    owes: bool,
     controls: Controls,
 }
 
@@ -56,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
     pub fn new(stream: S, already_read: &[u8], limits: Arc<SocketLimits>) -> Self {
         let (context, controls) = (limits.context(), Controls::default());
         let line = Line::new(stream, already_read);
-        Self { line, context, limits, health: Health::Good, torn: false, controls }
+        Self { line, context, limits, health: Health::Good, torn: false, owes: false, controls }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Incoming, SocketError>>> {
@@ -74,6 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
                 Err(e) => return Poll::Ready(self.failed(e)),
             };
             self.line.returned(message.len());
+            self.owes |= message.is_ping() || message.is_close();
             if (message.is_ping() || message.is_pong()) && self.controls.too_many(&self.limits) {
                 return Poll::Ready(self.refused(SocketError::Protocol("too many pings or pongs".into())));
             }
@@ -128,9 +131,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket<S> {
 
     /// Writes what tungstenite has to say: pongs and closes.
     fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        if !self.owes {
+            return Poll::Ready(Ok(()));
+        }
         let mut wire = self.line.wire(cx);
         match self.context.flush(&mut wire) {
-            Ok(()) => Poll::Ready(Ok(())),
+            Ok(()) => {
+                self.owes = false;
+                Poll::Ready(Ok(()))
+            }
             Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             Err(e) => {
                 self.health = Health::Dead;

@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes};
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -84,8 +85,8 @@ fn fill(bytes: &mut [u8], from: &[u8]) -> usize {
 impl<S: AsyncRead + Unpin> io::Read for Wire<'_, '_, S> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         if self.line.rest.is_empty() {
-            let mut stack = [0; READ_BYTES];
-            let mut buffer = ReadBuf::new(&mut stack);
+            let mut stack = [MaybeUninit::uninit(); READ_BYTES];
+            let mut buffer = ReadBuf::uninit(&mut stack);
             or_would_block(Pin::new(&mut self.line.stream).poll_read(self.cx, &mut buffer))?;
             let read = buffer.filled();
             self.line.balance.taken += read.len() as u64;
