@@ -78,8 +78,6 @@ pub enum ChannelMessage {
     Followed(Option<u64>),
     /// Time to look whether anybody still needs this actor.
     Idle,
-    /// Test only by nature: a command that panics this actor, as a defect would.
-    Panic,
 }
 
 /// What a channel is started with.
@@ -183,7 +181,6 @@ impl Actor for Channel {
             ChannelMessage::Landed(landed) => state.landed(landed),
             ChannelMessage::Followed(seq) => state.followed(seq),
             ChannelMessage::Idle => state.look_idle(),
-            ChannelMessage::Panic => panic!("asked to panic, as a defect would"),
         }
         Ok(())
     }

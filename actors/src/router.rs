@@ -178,10 +178,6 @@ impl Router {
     pub fn typing(&self, log: &LogId, user: UserId) {
         self.tell(log, |log| SlotMessage::Typing(log, user));
     }
-    /// Makes a channel's actor panic, as a defect would; for tests of supervision.
-    pub fn panic(&self, log: &LogId) {
-        self.tell(log, SlotMessage::Panic);
-    }
 
     /// For a slot that already has an actor; its gate still bounds what waits.
     fn tell(&self, log: &LogId, message: impl FnOnce(LogId) -> SlotMessage) {

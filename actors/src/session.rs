@@ -46,6 +46,9 @@ const READ_EVENTS: usize = 200;
 const PINGS_MISSED_MAX: u32 = 3;
 /// Pings in a row that a connection on which events flow is spared: they cost as much as an event.
 const PINGS_SPARED_MAX: u32 = 2;
+/// One conversation is told that a user types no more often than this. Source: the wire's own habit, clients show a
+/// typing notice for about 5 s and renew it each 3 s.
+const TYPING_EVERY: Duration = Duration::from_secs(3);
 /// Own RTM posts whose echo is still to be left out.
 const ECHOES_MAX: usize = 64;
 
@@ -103,6 +106,8 @@ struct Session {
     doubts: Vec<ChannelId>,
     wanted: Vec<(u64, Vec<proto::v1::Cursor>)>,
     echoes: VecDeque<String>,
+    /// Where and when the user was last said to be typing.
+    typed: Option<(ChannelId, Duration)>,
     pings: u32,
     /// Events went out since the shard's clock ticked last.
     lively: bool,

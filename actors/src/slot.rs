@@ -46,8 +46,6 @@ pub enum SlotMessage {
     Typing(LogId, UserId),
     /// A channel's actor has nothing to do: its tail, and how many messages have reached it from here.
     Passive(LogId, ActorId, u64, u64),
-    /// Makes a channel's actor panic, as a defect would; for tests of supervision.
-    Panic(LogId),
 }
 
 /// What a slot is started with.
@@ -126,7 +124,6 @@ impl Actor for SlotKeeper {
             SlotMessage::Unsubscribe(log, gateway) => state.unsubscribe(&log, &gateway),
             SlotMessage::Typing(log, user) => state.typing(log, user),
             SlotMessage::Passive(log, actor, tail, taken) => state.passive(&log, &actor, tail, taken),
-            SlotMessage::Panic(log) => state.panic(&log),
         }
         Ok(())
     }
@@ -176,12 +173,6 @@ impl SlotState {
             }
         }
         entry.hot.as_mut()
-    }
-
-    fn panic(&mut self, log: &LogId) {
-        if let Some(running) = self.hot(log) {
-            let _ = running.actor.cast(ChannelMessage::Panic);
-        }
     }
 
     fn pass(&mut self, log: LogId, command: Command, reply: ReplyTo) {

@@ -133,7 +133,7 @@ impl Log {
     }
     /// Puts a numbered event in line.
     pub fn stage(&mut self, staged: Staged) {
-        debug_assert_eq!(staged.event.seq, self.durable + 1 + (self.flying.len() + self.staged.len()) as u64);
+        assert_eq!(staged.event.seq, self.durable + 1 + (self.flying.len() + self.staged.len()) as u64);
         self.staged.push_back(staged);
     }
     /// The event with this seq that waits for durability, to hang another answer on it.

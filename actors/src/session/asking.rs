@@ -1,8 +1,8 @@
 //! What a session does with what its client says.
 
-use super::commands::{Asked, asked, strip_claims};
+use super::commands::{Asked, asked, sign};
 use super::mailbox::Place;
-use super::{ECHOES_MAX, Incoming, Pending, Session, ToSession, opening, wire};
+use super::{ECHOES_MAX, Incoming, Pending, Session, TYPING_EVERY, ToSession, opening, wire};
 use crate::channel::Replay;
 use crate::command::{Command, Done, Reply, Verb};
 use crate::context::Context;
@@ -20,6 +20,7 @@ use proto::v1::client_frame::Frame;
 use proto::v1::server_frame::Frame as Say;
 use proto::v1::{Content, Cursor, Event, Following, Page, Pong};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Events of one `range` answer.
 const RANGE_EVENTS_MAX: usize = 500;
@@ -102,7 +103,7 @@ impl Session {
         match asked(&self.login, frame) {
             Err(refusal) => self.refuse(re, &refusal),
             Ok(Asked::Command(log, mut command)) => {
-                strip_claims(&mut command);
+                sign(&mut command, &self.login);
                 self.command(re, log, command, String::new());
             }
             Ok(Asked::Other(other)) => self.other(re, other),
@@ -169,7 +170,13 @@ impl Session {
 
     fn typing(&mut self, channel: &str) {
         let Ok(channel) = ChannelId::parse(channel) else { return };
+        let now = self.context().host.monotonic();
+        let lately = |(last, at): &(ChannelId, Duration)| *last == channel && now - *at < TYPING_EVERY;
+        if self.typed.as_ref().is_some_and(lately) {
+            return;
+        }
         if self.cursors.follows(&channel) && channel.conversation().is_some() {
+            self.typed = Some((channel.clone(), now));
             let log = LogId::new(self.login.workspace.clone(), channel);
             self.context().router.typing(&log, self.login.user.clone());
         }

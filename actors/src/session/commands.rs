@@ -58,15 +58,15 @@ pub fn asked(login: &Login, frame: Frame) -> Result<Asked, Refusal> {
     }
 }
 
-/// What a client may not say of itself: only the Web API, which checks the token's kind, speaks as a bot or under
-/// another name.
-pub fn strip_claims(command: &mut Command) {
+/// Puts the author's ids on what a client says, whatever it claims: only the Web API, which checks the token's kind and
+/// scopes, speaks under another name.
+pub fn sign(command: &mut Command, login: &Login) {
     if let Verb::Post { content, .. } | Verb::Edit { content, .. } = Arc::make_mut(&mut command.verb) {
         content.username.clear();
         content.icon_emoji.clear();
         content.icon_url.clear();
-        content.bot_id.clear();
-        content.app_id.clear();
+        content.bot_id.clone_from(&login.bot_id);
+        content.app_id.clone_from(&login.app_id);
         content.redacted = false;
     }
 }
@@ -172,12 +172,18 @@ mod tests {
             redacted: true,
             ..Content::default()
         };
-        let honest = Content { text: "x".into(), blocks: "[]".into(), ..Content::default() };
+        let honest = Content {
+            text: "x".into(),
+            blocks: "[]".into(),
+            bot_id: "B1".into(),
+            app_id: "A1".into(),
+            ..Content::default()
+        };
         let post = v1::Post { channel: "C1".into(), content: Some(claims.clone()), ..v1::Post::default() };
         let edit = v1::Edit { channel: "C1".into(), content: Some(claims), ..v1::Edit::default() };
         for frame in [Frame::Post(post), Frame::Edit(edit)] {
             let (_, mut command) = command(frame);
-            strip_claims(&mut command);
+            sign(&mut command, &login());
             match &*command.verb {
                 Verb::Post { content, .. } | Verb::Edit { content, .. } => assert_eq!(*content, honest),
                 other => panic!("{other:?}"),

@@ -103,6 +103,7 @@ async fn enter(seat: Seat, form: WireForm, login: Login) -> Result<Session, Clos
         doubts: Vec::new(),
         wanted: Vec::new(),
         echoes: VecDeque::new(),
+        typed: None,
         pings: 0,
         lively: false,
         spared: 0,

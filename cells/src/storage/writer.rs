@@ -17,9 +17,9 @@ use proto::ts::Micros;
 use proto::v1::SlotRow;
 use redb::ReadTransaction;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// After the disk was full, writes are refused without a try for this long.
 const FULL_RETRY: Duration = Duration::from_millis(250);
@@ -55,6 +55,8 @@ pub enum Done {
 struct Job {
     work: Work,
     bytes: usize,
+    /// Its share of the queue's bytes, given back when it leaves the queue.
+    _room: OwnedSemaphorePermit,
     answer: oneshot::Sender<Result<Done, StoreError>>,
 }
 
@@ -71,8 +73,7 @@ pub struct Counts {
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Job>,
-    queued_bytes: Arc<AtomicUsize>,
-    queue_bytes_max: usize,
+    room: Arc<Semaphore>,
     counts: Arc<Counts>,
 }
 
@@ -142,13 +143,11 @@ impl Writer {
     /// Starts the writer's task.
     pub fn start(host: &Host, engine: Arc<Engine>, config: &StorageConfig) -> Self {
         let (queue, jobs) = mpsc::channel(config.queue_jobs_max);
-        let (queued_bytes, counts) = (Arc::default(), Arc::default());
-        let queue_bytes_max = config.queue_bytes_max;
-        let writer = Self { queue, queued_bytes, queue_bytes_max, counts };
+        let room = Arc::new(Semaphore::new(config.queue_bytes_max.min(Semaphore::MAX_PERMITS)));
+        let writer = Self { queue, room, counts: Arc::default() };
         let group = Group {
             host: host.clone(),
             engine,
-            queued_bytes: writer.queued_bytes.clone(),
             counts: writer.counts.clone(),
             rows_max: config.commit_rows_max,
             bytes_max: config.commit_bytes_max,
@@ -174,24 +173,26 @@ impl Writer {
 
     fn enqueue(&self, work: Work) -> Result<oneshot::Receiver<Result<Done, StoreError>>, StoreError> {
         let bytes = work.bytes();
-        if self.queued_bytes.load(Relaxed) + bytes > self.queue_bytes_max {
-            return Err(StoreError::Busy);
-        }
+        // The room is taken before the writer can see the job, which gives it back: counted by hand and afterwards, the
+        // sum once fell below zero, and a queue that was nearly empty refused as full.
+        let room =
+            u32::try_from(bytes).ok().and_then(|bytes| self.room.clone().try_acquire_many_owned(bytes).ok());
+        let room = room.ok_or(StoreError::Busy)?;
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Job { work, bytes, answer }).map_err(|error| match error {
+        self.queue.try_send(Job { work, bytes, _room: room, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => closed(),
         })?;
-        self.queued_bytes.fetch_add(bytes, Relaxed);
         Ok(answered)
     }
 
     /// Drains the queue, closes the database, and answers when the file is at rest.
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
-        let queue = self.queue.clone();
+        let (queue, room) = (self.queue.clone(), self.room.clone());
         async move {
             let (answer, answered) = oneshot::channel();
-            if queue.send(Job { work: Work::Close, bytes: 0, answer }).await.is_ok() {
+            let Ok(room) = room.try_acquire_many_owned(0) else { return };
+            if queue.send(Job { work: Work::Close, bytes: 0, _room: room, answer }).await.is_ok() {
                 let _ = answered.await; // an error: the writer is gone, and with it the database
             }
         }
@@ -206,7 +207,6 @@ fn closed() -> StoreError {
 struct Group {
     host: Host,
     engine: Arc<Engine>,
-    queued_bytes: Arc<AtomicUsize>,
     counts: Arc<Counts>,
     rows_max: usize,
     bytes_max: usize,
@@ -248,7 +248,6 @@ impl Group {
             bytes += job.bytes;
             batch.push(job);
         }
-        self.queued_bytes.fetch_sub(bytes, Relaxed);
         batch
     }
 

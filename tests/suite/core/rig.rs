@@ -1,6 +1,6 @@
 //! A node without sockets: the production machine, the reference store, clients at the ends of channels.
 
-use actors::command::{Command, Done, Verb};
+use actors::command::{Command, Done, Reply, Verb};
 use actors::config::Config;
 use actors::context::Context;
 use actors::node::Node;
@@ -131,8 +131,11 @@ impl Rig {
         LogId::new(self.workspace.clone(), ChannelId::parse(channel).unwrap())
     }
 
+    /// Makes a channel's actor panic in the middle of a turn, as a defect would: the answer to a command that it has to
+    /// refuse does.
     pub(crate) fn panic(&self, channel: &str) {
-        self.context.router.panic(&self.log(channel));
+        let nobody = self.context.router.keyed(Command::by(&user_id("nobody"), says("")));
+        self.context.router.submit(&self.log(channel), nobody, Box::new(Bomb));
     }
 
     /// Waits for what other tasks are about to do; fails when they do not.
@@ -192,6 +195,14 @@ impl Rig {
         }
         client.wait_for_joins(self, name).await;
         client
+    }
+}
+
+struct Bomb;
+
+impl Reply for Bomb {
+    fn answer(self: Box<Self>, _result: Result<Done, Refusal>) {
+        panic!("asked to panic, as a defect would");
     }
 }
 

@@ -154,13 +154,17 @@ async fn a_direct_conversation_is_one_for_both_and_nobody_elses() -> Result<()> 
 #[tokio::test]
 async fn typing_is_seen_by_others_and_leaves_no_trace() -> Result<()> {
     let pair = Pair::start().await?;
-    pair.ada_client.typing(&pair.channel);
+    (0..5).for_each(|_| pair.ada_client.typing(&pair.channel));
     let typed = |frame: &Say| matches!(frame, Say::Typed(_));
     let seen = step("typed", pair.bob_client.notices(1, typed)).await??;
     let expected = proto::v1::Typed { channel: pair.channel.clone(), user: pair.ada.id.clone() };
     assert_eq!(seen, [Say::Typed(expected)]);
     let own = step("a pong", pair.ada_client.ping("after")).await;
     assert_eq!(own??, "after");
+    let again = step("a pong", pair.bob_client.ping("after")).await;
+    assert_eq!(again??, "after");
+    let all = pair.bob_client.notices(1, typed).await?;
+    assert_eq!(all.len(), 1, "the other four came too soon after the first");
     let none = pair.ada_client.range(&pair.channel, 0, 100).await?;
     assert!(none.events.iter().all(|event| matches!(event.body, Some(Body::Joined(_) | Body::Created(_)))));
     let own = pair.ada_client.notices(0, typed).await?;
