@@ -8,8 +8,8 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-/// Bytes that a peer may go on sending while it is told goodbye.
-const DRAIN_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that a peer may go on sending while it is told goodbye: many clients send a whole body before they read.
+const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Ends our direction, then reads and forgets until the peer ends its own. The caller limits the time.
 pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
