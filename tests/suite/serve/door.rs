@@ -135,3 +135,16 @@ async fn bytes_that_are_no_text_and_requests_that_are_no_http_are_refused() -> R
     assert_eq!(node.stop().await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_node_that_cannot_send_everybody_away_in_time_says_so_by_its_exit_code() -> Result<()> {
+    let node = node(&[("NODE__DRAIN_TIMEOUT_MS", "100"), ("ACTORS__HELLO_TIMEOUT_MS", "60000")]).await?;
+    let mut silent = Raw::connect(&node).await?;
+    let handshake = "GET /connect HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                     sec-websocket-protocol: waggle.v1.json\r\n\r\n";
+    silent.send(handshake.as_bytes()).await?;
+    assert!(silent.hear_until(b"\r\n\r\n").await?.starts_with("HTTP/1.1 101 "));
+    assert_eq!(node.stop().await?, 5);
+    Ok(())
+}
