@@ -79,26 +79,24 @@ impl Scopes {
     pub fn of(kind: TokenKind, named: Vec<String>) -> Self {
         if named == default(kind) { Self::Default(default(kind)) } else { Self::Named(named.into()) }
     }
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let (default, named): (&[&str], &[String]) = match self {
+            Self::Default(scopes) => (scopes, &[]),
+            Self::Named(scopes) => (&[], scopes),
+        };
+        default.iter().copied().chain(named.iter().map(String::as_str))
+    }
     /// Whether this one is among them.
     pub fn has(&self, scope: &str) -> bool {
-        match self {
-            Self::Default(scopes) => scopes.contains(&scope),
-            Self::Named(scopes) => scopes.iter().any(|have| have == scope),
-        }
+        self.iter().any(|have| have == scope)
     }
     /// All of them, as the store keeps them.
     pub fn to_vec(&self) -> Vec<String> {
-        match self {
-            Self::Default(scopes) => scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            Self::Named(scopes) => scopes.to_vec(),
-        }
+        self.iter().map(str::to_owned).collect()
     }
     /// All of them, with commas between.
     pub fn joined(&self) -> String {
-        match self {
-            Self::Default(scopes) => scopes.join(","),
-            Self::Named(scopes) => scopes.join(","),
-        }
+        self.iter().collect::<Vec<_>>().join(",")
     }
 }
 

@@ -277,9 +277,14 @@ impl Session {
         }))
     }
 
+    /// Out of the shard's index.
+    async fn leave_shard(&self) {
+        let _ = self.seat.shard_mailbox().send(ShardMessage::Close(self.number, self.logs())).await;
+    }
+
     /// Out of the shard's index, and the reason to the client.
     async fn leave<S: FrameSocket>(self: Box<Self>, mut socket: S, ending: Ending) {
-        let _ = self.seat.shard_mailbox().send(ShardMessage::Close(self.number, self.logs())).await;
+        self.leave_shard().await;
         if let Ending::Close(code) = ending {
             count_close(code);
             let close = Close { code, delay_ms: None, address: None };

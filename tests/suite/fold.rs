@@ -5,7 +5,7 @@ mod history;
 mod naive;
 
 use crate::core::rig::{Rig, user_id};
-use crate::core::through::{Counts, Through};
+use crate::core::through::{Hook, Through};
 use actors::admin;
 use actors::api::{self, Args, Request};
 use actors::command::{Command, Verb};
@@ -22,6 +22,7 @@ use proto::v1::event::Body;
 use proto::v1::{Content, Event, MessageRow};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use tests::harness::Scratch;
 
 /// People in a random history: fewer than a thread's summary names.
@@ -253,6 +254,23 @@ fn a_page_is_two_reads_also_after_five_thousand_reactions_on_one_message() {
 fn a_page_of_the_embedded_store_is_two_reads_also_after_five_thousand_reactions() {
     let folder = Scratch::new().unwrap();
     reads_of_a_page(|host| embedded(host, &folder));
+}
+
+/// Reads of the store by name.
+#[derive(Clone, Default)]
+struct Counts(Arc<Mutex<BTreeMap<&'static str, usize>>>);
+
+impl Counts {
+    /// What was read since the last time.
+    fn take(&self) -> BTreeMap<&'static str, usize> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Hook for Counts {
+    fn read(&self, name: &'static str) {
+        *self.0.lock().unwrap().entry(name).or_default() += 1;
+    }
 }
 
 /// 100 people react to one message with 50 emoji each; pages around it are read before and after.

@@ -8,7 +8,7 @@ use super::{Answer, Call, args};
 use crate::store::Listed;
 use futures::future::try_join_all;
 use proto::id::{ConversationId, UserId};
-use proto::v1::ConversationKind;
+use proto::v1::{ConversationKind, ConversationRow};
 use serde_json::{Value, json};
 
 /// Conversations of a page when nothing is said, and the most of any page.
@@ -69,8 +69,8 @@ impl Page {
     fn rows(&self) -> usize {
         self.limit.max(LIST_DEFAULT)
     }
-    fn wants(&self, seen: &Seen) -> bool {
-        self.kinds.has(seen.row.kind()) && !(self.exclude_archived && seen.row.archived)
+    fn wants(&self, row: &ConversationRow) -> bool {
+        self.kinds.has(row.kind()) && !(self.exclude_archived && row.archived)
     }
 }
 
@@ -83,9 +83,7 @@ pub async fn list(call: &Call) -> Answer {
         let mut listed = call.context.store.conversations(workspace, after, page.rows()).await?;
         // Direct conversations come after all channels: nothing public is among them or behind.
         listed.more &= listed.rows.last().is_some_and(|(id, _)| id.as_str() < "D");
-        walk.take(&listed, |_, row| {
-            row.kind() == ConversationKind::Public && !(page.exclude_archived && row.archived)
-        });
+        walk.take(&listed, |_, row| row.kind() == ConversationKind::Public && page.wants(row));
     }
     if page.kinds.closed() {
         let (workspace, after) = (call.workspace(), page.after.clone());
@@ -184,7 +182,7 @@ impl Walk {
 async fn answer(call: &Call, page: &Page, walk: Walk) -> Answer {
     let (ids, next) = walk.end();
     let seen = try_join_all(ids.into_iter().map(|id| call.visible(id))).await?;
-    let wanted: Vec<Seen> = seen.into_iter().flatten().filter(|seen| page.wants(seen)).collect();
+    let wanted: Vec<Seen> = seen.into_iter().flatten().filter(|seen| page.wants(&seen.row)).collect();
     let shapes = try_join_all(wanted.iter().map(|seen| shaped(call, seen))).await?;
     let channels: Vec<Value> = shapes.into_iter().map(Value::Object).collect();
     let next = page::next(next.map(|id| page::token("team", id)));

@@ -87,8 +87,7 @@ impl Session {
             Ok(replay) => replay,
             Err(StoreError::Damaged(damage)) if channel.conversation().is_some() => {
                 // It would be damaged after a reconnection too: the client goes on with its other conversations.
-                tracing::error!(%channel, %damage, "log is damaged, its followers go without it");
-                metrics::counter!("waggle_follows_damaged_total").increment(1);
+                super::opening::go_without(&channel, &damage);
                 self.cursors.unfollow(&channel);
                 return self.leaves.push(channel);
             }

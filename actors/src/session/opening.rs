@@ -69,7 +69,7 @@ async fn admit<S: FrameSocket>(
     };
     let mut session = Box::new(enter(seat, form, login).await?);
     if let Err(refusal) = session.follow_all(&hello).await {
-        let _ = session.seat.shard_mailbox().send(ShardMessage::Close(session.number, session.logs())).await;
+        session.leave_shard().await;
         let _ = socket.send(&[wire::refuse(re, &refusal, form)]).await;
         return Err(CloseCode::Restarting);
     }
@@ -211,21 +211,23 @@ impl Session {
             match tails.get_key_value(&channel) {
                 // Also when another failed: what the shard has entered must be known here to be taken out again.
                 Some((shared, Some(tail))) => self.cursors.follow(shared, cursor.unwrap_or(*tail), *tail),
-                _ if self.is_damaged(&channel).await => {
-                    tracing::error!(%channel, "log is damaged, its followers go without it");
-                    metrics::counter!("waggle_follows_damaged_total").increment(1);
-                }
-                _ => followed = Err(Refusal::Unavailable(format!("{channel} cannot be read now"))),
+                _ => match self.damage(&channel).await {
+                    Some(damage) => go_without(&channel, &damage),
+                    None => followed = Err(Refusal::Unavailable(format!("{channel} cannot be read now"))),
+                },
             }
         }
         followed
     }
 
-    /// Whether a conversation's log can never be read: one damaged row must not lock its members out of the others.
-    async fn is_damaged(&self, channel: &ChannelId) -> bool {
+    /// Why a conversation's log can never be read: one damaged row must not lock its members out of the others.
+    async fn damage(&self, channel: &ChannelId) -> Option<String> {
+        channel.conversation()?;
         let log = LogId::new(self.login.workspace.clone(), channel.clone());
-        channel.conversation().is_some()
-            && matches!(self.context().router.read(&log, 0, 1).await, Err(StoreError::Damaged(_)))
+        match self.context().router.read(&log, 0, 1).await {
+            Err(StoreError::Damaged(damage)) => Some(damage),
+            _ => None,
+        }
     }
 
     fn welcome(&mut self, re: u64) {
@@ -259,6 +261,12 @@ impl Session {
     pub(super) fn end(&mut self, code: CloseCode) {
         self.ending.get_or_insert(Ending::Close(code));
     }
+}
+
+/// Counts a log that can never be read: its followers keep the others.
+pub(super) fn go_without(channel: &ChannelId, damage: &str) {
+    tracing::error!(%channel, damage, "log is damaged, its followers go without it");
+    metrics::counter!("waggle_follows_damaged_total").increment(1);
 }
 
 /// Where a member's connection starts: at its cursor, but not before the member joined; a conversation that was left

@@ -54,10 +54,15 @@ pub enum Done {
 
 struct Job {
     work: Work,
-    bytes: usize,
-    /// Its share of the queue's bytes, given back when it leaves the queue.
-    _room: OwnedSemaphorePermit,
+    /// Its share of the queue's bytes, given back when it leaves the queue; closing takes none.
+    room: Option<OwnedSemaphorePermit>,
     answer: oneshot::Sender<Result<Done, StoreError>>,
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
 }
 
 /// What the writer has done since it was opened.
@@ -172,14 +177,14 @@ impl Writer {
     }
 
     fn enqueue(&self, work: Work) -> Result<oneshot::Receiver<Result<Done, StoreError>>, StoreError> {
-        let bytes = work.bytes();
         // The room is taken before the writer can see the job, which gives it back: counted by hand and afterwards, the
         // sum once fell below zero, and a queue that was nearly empty refused as full.
-        let room =
-            u32::try_from(bytes).ok().and_then(|bytes| self.room.clone().try_acquire_many_owned(bytes).ok());
+        let room = u32::try_from(work.bytes())
+            .ok()
+            .and_then(|bytes| self.room.clone().try_acquire_many_owned(bytes).ok());
         let room = room.ok_or(StoreError::Busy)?;
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Job { work, bytes, _room: room, answer }).map_err(|error| match error {
+        self.queue.try_send(Job { work, room: Some(room), answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => closed(),
         })?;
@@ -188,11 +193,10 @@ impl Writer {
 
     /// Drains the queue, closes the database, and answers when the file is at rest.
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (queue, room) = (self.queue.clone(), self.room.clone());
+        let queue = self.queue.clone();
         async move {
             let (answer, answered) = oneshot::channel();
-            let Ok(room) = room.try_acquire_many_owned(0) else { return };
-            if queue.send(Job { work: Work::Close, bytes: 0, _room: room, answer }).await.is_ok() {
+            if queue.send(Job { work: Work::Close, room: None, answer }).await.is_ok() {
                 let _ = answered.await; // an error: the writer is gone, and with it the database
             }
         }
@@ -237,7 +241,7 @@ impl Group {
 
     /// Takes everything that waits, up to the limits of a commit.
     fn gather(&self, first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
-        let (mut rows, mut bytes) = (first.work.rows(), first.bytes);
+        let (mut rows, mut bytes) = (first.work.rows(), first.bytes());
         let mut batch = vec![first];
         while rows < self.rows_max
             && bytes < self.bytes_max
@@ -245,7 +249,7 @@ impl Group {
             && let Ok(job) = jobs.try_recv()
         {
             rows += job.work.rows();
-            bytes += job.bytes;
+            bytes += job.bytes();
             batch.push(job);
         }
         batch

@@ -13,9 +13,8 @@ use proto::v1::{
     BucketRow, ConversationRow, Head, JoinedRow, MarkRow, MemberRow, MessageRow, SlotRow, TokenRow, UserRow,
     WorkspaceRow,
 };
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// What is done to the calls of a store.
@@ -77,23 +76,6 @@ impl Hook for Held {
             (order == Order::Fail).then(|| Err(StoreError::Full("by order".into())))
         }
         .boxed()
-    }
-}
-
-/// Reads of the store by name.
-#[derive(Clone, Default)]
-pub(crate) struct Counts(Arc<Mutex<BTreeMap<&'static str, usize>>>);
-
-impl Counts {
-    /// What was read since the last time.
-    pub(crate) fn take(&self) -> BTreeMap<&'static str, usize> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
-
-impl Hook for Counts {
-    fn read(&self, name: &'static str) {
-        *self.0.lock().unwrap().entry(name).or_default() += 1;
     }
 }
 
