@@ -25,6 +25,7 @@ use crate::slot::SlotMessage;
 use crate::store::{BUCKET_ROWS, LogId, StoreError};
 use crate::subject::{Loaded, Need, Subject};
 use audience::Audience;
+use cluster::host::FaultPoint;
 use cluster::slots::Slot;
 use flight::{Landed, Pilot};
 use load::Awake;
@@ -207,6 +208,7 @@ impl ChannelState {
             if again {
                 host.sleep(wait).await;
             }
+            host.fault(FaultPoint::BeforeLoad);
             let loaded = load::load(store, id, slot, epoch, limits).await;
             promise.keep(ChannelMessage::Loaded(Box::new(loaded)));
         });
@@ -245,6 +247,7 @@ impl ChannelState {
                 let tail = awake.log.durable();
                 self.follow = awake.follow.into();
                 self.hot = Some(Hot { log: awake.log, subject: awake.subject });
+                self.args.pilot.host.fault(FaultPoint::Loaded);
                 self.args.audience.remind(&self.args.id, tail);
                 if tail > BUCKETS_KEPT_MIN as u64 * BUCKET_ROWS || self.args.config.retention_hours > 0 {
                     self.retain();
@@ -332,6 +335,7 @@ impl ChannelState {
             return;
         }
         metrics::counter!("waggle_replay_store_reads_total").increment(1);
+        self.args.pilot.host.fault(FaultPoint::ReplayRead);
         let (id, page) = (self.args.id.clone(), self.args.pilot.store.log(&self.args.id, after, limit));
         self.args.pilot.host.spawn("channel read", async move {
             let replay = page.await.map(|page| Replay {

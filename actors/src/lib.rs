@@ -28,6 +28,7 @@ pub mod scopes;
 pub mod session;
 pub mod shard;
 pub mod slot;
+pub mod standing;
 pub mod store;
 pub mod subject;
 pub mod tickets;

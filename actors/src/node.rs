@@ -12,11 +12,12 @@ use crate::gateway::Gateway;
 use crate::relay::Relay;
 use crate::router::Router;
 use crate::shard::{GoAway, SHARD_MAILBOX_MAX, Shard};
+use crate::standing::Standing;
 use crate::store::Store;
 use crate::tickets::Tickets;
 use cluster::claimant::{CellView, ClaimantError, claim_slots};
 use cluster::claims::Claims;
-use cluster::host::Host;
+use cluster::host::{FaultPoint, Host};
 use cluster::node::Node as Me;
 use cluster::table::Table;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -91,15 +92,19 @@ impl Node {
         config: Config,
         me: Me,
     ) -> Result<Self, StartError> {
+        host.fault(FaultPoint::BeforeClaims);
         let claimed = claim_slots(&*claims, &me, &CellView::alone(&me), &host).await?;
         let (me, table) = (Arc::new(me), Arc::new(Table::new()));
         table.apply(&claimed.rows);
+        host.fault(FaultPoint::SlotsClaimed);
         let (root, _ended) =
             Actor::spawn(None, Root, ()).await.map_err(|error| StartError::Root(error.to_string()))?;
         let root = root.get_cell();
         let config = Arc::new(config);
         let routes = cluster::router::Router::new(me.clone(), table);
-        let pilot = Pilot { host: host.clone(), store: store.clone(), claims, routes };
+        let standing = Standing::new(host.clone(), claims.clone(), routes.clone());
+        let pilot =
+            Pilot { host: host.clone(), store: store.clone(), claims, routes, standing: standing.clone() };
         let router = Router::new(pilot, config.clone(), root.clone());
         let tickets = Tickets::new(host.clone(), config.tickets_max, config.ticket_ms);
         let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
@@ -107,7 +112,9 @@ impl Node {
         host.spawn("wake", wake(context.clone()));
         let sessions_max = context.config.sessions_max;
         let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
-        Ok(Self { context, gateway, me, claimed: claimed.claimed, root })
+        let node = Self { context, gateway, me, claimed: claimed.claimed, root };
+        host.spawn("replaced", node.clone().leave_when_replaced(standing));
+        Ok(node)
     }
 
     /// Sends sessions away over `window`, waits for them and for what is on its way to the store. False when `limit`
@@ -125,6 +132,16 @@ impl Node {
             .is_ok();
         self.root.stop(Some("the node stops".into()));
         drained
+    }
+
+    /// A node that was frozen may find another one in its place: it sends its sessions there and answers nothing more.
+    async fn leave_when_replaced(self, standing: Standing) {
+        standing.replaced().await;
+        metrics::counter!("waggle_node_replaced_total").increment(1);
+        tracing::error!(node = %self.me.id, "another life of this node has taken its slots; this one stops serving");
+        self.context.host.fault(FaultPoint::Replaced);
+        self.gateway.drain(&GoAway { reason: "replaced", window: Duration::ZERO }).await;
+        self.root.stop(Some("replaced".into()));
     }
 
     /// Ends all actors at once, as a crash does: nothing is drained.

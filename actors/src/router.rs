@@ -139,22 +139,29 @@ impl Router {
 
     /// Events of a log after a cursor.
     pub async fn read(&self, log: &LogId, after: u64, limit: usize) -> Result<Replay, StoreError> {
-        self.ask(|reply| self.send(log, |place| SlotMessage::Read(log.clone(), after, limit, reply, place)))
-            .await
+        self.ask(log, |reply| {
+            self.send(log, |place| SlotMessage::Read(log.clone(), after, limit, reply, place))
+        })
+        .await
     }
 
     /// Subscribes a gateway; answers the tail.
     pub async fn subscribe(&self, log: &LogId, sink: &GatewaySink) -> Result<u64, StoreError> {
-        self.ask(|reply| {
+        self.ask(log, |reply| {
             self.send(log, |place| SlotMessage::Subscribe(log.clone(), sink.clone(), reply, place))
         })
         .await
     }
 
+    /// What is answered from memory is answered under a claim that was confirmed lately (F6).
     async fn ask<T>(
         &self,
+        log: &LogId,
         send: impl Fn(oneshot::Sender<Result<T, StoreError>>) -> Result<(), Refusal>,
     ) -> Result<T, StoreError> {
+        if !self.0.pilot.standing.holds(Self::slot(log)).await {
+            return Err(StoreError::Unavailable("another node owns this channel now".into()));
+        }
         for tries in 0..RESENDS_MAX {
             let (reply, answer) = oneshot::channel();
             match send(reply) {

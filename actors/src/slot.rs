@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::gate::{Admitted, Gate, Permit};
 use crate::router::Router;
 use crate::store::{LogId, StoreError};
+use cluster::host::FaultPoint;
 use cluster::slots::Slot;
 use proto::id::UserId;
 use proto::refusal::Refusal;
@@ -206,6 +207,7 @@ impl SlotState {
     fn subscribe(&mut self, log: LogId, sink: GatewaySink, reply: TailReply, place: Permit) {
         let entry = self.channels.entry(log.clone()).or_default();
         entry.audience.add(sink);
+        self.args.pilot.host.fault(FaultPoint::Subscribed);
         match (&entry.hot, entry.tail) {
             (None, Some(tail)) => _ = reply.send(Ok(tail)),
             // An actor that failed may have had an append under way: only the next one knows how it ended.
@@ -245,6 +247,7 @@ impl SlotState {
     fn typing(&mut self, log: LogId, user: UserId) {
         // Transient, and no reason to wake a channel: whoever listens is known here.
         if let Some(entry) = self.channels.get(&log) {
+            self.args.pilot.host.fault(FaultPoint::Transient);
             entry.audience.typing(&log, &user);
         }
     }

@@ -350,6 +350,10 @@ impl Claims for RedbStore {
         });
         rows.map(|rows| rows.map_err(|error| ClaimsError(error.to_string()))).boxed()
     }
+    /// The file is locked.
+    fn is_exclusive(&self) -> bool {
+        true
+    }
     fn claim(&self, claims: Vec<Claim>) -> BoxFuture<'static, Result<Vec<ClaimOutcome>, ClaimsError>> {
         for claim in &claims {
             assert!(claim.to.epoch > claim.from_epoch, "a claim raises the epoch of slot {}", claim.slot);

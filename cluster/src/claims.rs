@@ -39,6 +39,10 @@ pub struct ClaimsError(pub String);
 pub trait Claims: Send + Sync + 'static {
     /// Rows of a partition (`partition < 64`), only those that exist.
     fn read(&self, partition: u16) -> BoxFuture<'static, Result<Vec<(Slot, SlotRow)>, ClaimsError>>;
+    /// Whether nobody else can hold this store while we do: then a claim that was made is confirmed for good.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
     /// Each claim by itself is atomic; outcomes in the order of the claims.
     fn claim(&self, claims: Vec<Claim>) -> BoxFuture<'static, Result<Vec<ClaimOutcome>, ClaimsError>>;
 }

@@ -4,8 +4,10 @@
 //! `cluster` and `actors` may ask the clock, draw a random number or start a task (`.clippy.toml`).
 
 mod entropy;
+mod point;
 
 pub use entropy::Entropy;
+pub use point::{FaultPoint, Rule};
 
 use futures::future::{BoxFuture, Either, select};
 use proto::ts::Micros;
@@ -31,7 +33,7 @@ pub trait Machine: Send + Sync + 'static {
     /// Runs a closure where blocking is allowed; completes when it is done.
     fn blocking(&self, work: Blocking) -> BoxFuture<'static, ()>;
     /// A named point where the simulator may stop, delay or crash the node; nothing in production.
-    fn fault(&self, _point: &'static str) {}
+    fn fault(&self, _point: FaultPoint) {}
 }
 
 /// The handle that every actor gets. Cheap to clone.
@@ -99,7 +101,7 @@ impl Host {
         &self.entropy
     }
     /// A named fault point; free in production.
-    pub fn fault(&self, point: &'static str) {
+    pub fn fault(&self, point: FaultPoint) {
         self.machine.fault(point);
     }
 }

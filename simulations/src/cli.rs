@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use simulations::{
     model,
     scenarios::{self, SCENARIOS, Scenario, Settings},
-    world::{World, report::Report},
+    world::{World, report::Report, trace::Telling},
 };
 use std::{
     collections::VecDeque,
@@ -51,9 +51,12 @@ enum Verb {
         seed: u64,
         #[command(flatten)]
         what: What,
-        /// Print every event.
+        /// Tell who did what when.
         #[arg(long)]
         story: bool,
+        /// Print every event.
+        #[arg(long)]
+        events: bool,
         /// One JSON line.
         #[arg(long)]
         json: bool,
@@ -76,6 +79,9 @@ struct What {
     /// Virtual hours, each scenario has its own default.
     #[arg(long)]
     hours: Option<f64>,
+    /// Which workload of the weather; `list` names them.
+    #[arg(long)]
+    workload: Option<String>,
 }
 
 fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
@@ -93,11 +99,11 @@ impl What {
         let Some(scenario) = SCENARIOS.iter().find(|scenario| scenario.name == self.scenario) else {
             bail!("there is no scenario {:?}; `waggle-sim list` names them", self.scenario);
         };
-        let hours = self.hours.unwrap_or(scenario.hours);
-        if !(hours > 0.0 && hours <= scenarios::HOURS_MAX) {
+        if self.hours.is_some_and(|hours| !(hours > 0.0 && hours <= scenarios::HOURS_MAX)) {
             bail!("--hours is more than 0 and at most {}", scenarios::HOURS_MAX);
         }
-        Ok((scenario, Settings { hours }))
+        let settings = Settings { hours: self.hours, workload: self.workload.clone(), plan: None };
+        Ok((scenario, settings))
     }
 }
 
@@ -106,7 +112,14 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.verb {
             Verb::Run { seeds, what, json } => run_all(seeds, &what, json),
-            Verb::Replay { seed, what, story, json } => replay(seed, &what, story, json),
+            Verb::Replay { seed, what, story, events, json } => {
+                let telling = match (story, events) {
+                    (_, true) => Telling::Events,
+                    (true, _) => Telling::Story,
+                    _ => Telling::Silent,
+                };
+                replay(seed, &what, telling, json)
+            }
             Verb::List => {
                 SCENARIOS.iter().for_each(|scenario| println!("{:<10} {}", scenario.name, scenario.about));
                 Ok(ExitCode::SUCCESS)
@@ -136,7 +149,7 @@ fn run_all(seeds: RangeInclusive<u64>, what: &What, json: bool) -> anyhow::Resul
     let start = |seed: u64| {
         Command::new(&program)
             .args(["replay", &seed.to_string(), "--scenario", scenario.name])
-            .args(["--hours", &settings.hours.to_string()])
+            .args(settings.hours.iter().flat_map(|hours| ["--hours".to_owned(), hours.to_string()]))
             .args(json.then_some("--json"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -170,12 +183,12 @@ fn finish((seed, child): (u64, Child)) -> anyhow::Result<bool> {
     Ok(!output.status.success())
 }
 
-fn replay(seed: u64, what: &What, story: bool, json: bool) -> anyhow::Result<ExitCode> {
+fn replay(seed: u64, what: &What, telling: Telling, json: bool) -> anyhow::Result<ExitCode> {
     let (scenario, settings) = what.find()?;
     let began = overrides::real_time();
     overrides::limit_cpu(CPU_SECONDS_MAX);
     overrides::arm(seed);
-    let report = World::simulate(seed, story, |world| (scenario.run)(world, settings));
+    let report = World::simulate(seed, telling, |world| (scenario.run)(world, settings.clone()));
     let took = overrides::real_time() - began;
     println!("{}", if json { json_line(scenario, &report) } else { text_line(&report) });
     let rate = report.events as f64 / took.as_secs_f64();
@@ -183,10 +196,9 @@ fn replay(seed: u64, what: &What, story: bool, json: bool) -> anyhow::Result<Exi
     let Some(violation) = &report.violation else {
         return Ok(ExitCode::SUCCESS);
     };
-    let hours = settings.hours;
     eprintln!(
         "seed {seed} broke a promise at {:.6} s: {violation}. Again, event by event: waggle-sim replay {seed} \
-         --scenario {} --hours {hours} --story. The last events were:\n{}",
+         --scenario {} --story. The last events were:\n{}",
         report.elapsed.as_secs_f64(),
         scenario.name,
         report.tail[report.tail.len().saturating_sub(FAILURE_EVENTS_MAX)..].join("\n"),

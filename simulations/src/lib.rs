@@ -6,7 +6,11 @@
 //! process.
 
 pub mod clients;
+pub mod faults;
 pub mod model;
 pub mod oracle;
+pub mod plan;
+pub mod promises;
 pub mod scenarios;
+pub mod stage;
 pub mod world;

@@ -1,29 +1,36 @@
 //! What can be run: each scenario is a world with a purpose and its own checks.
 
 pub mod echo;
-pub mod posts;
+pub mod weather;
 pub mod yard;
 
-use crate::world::{World, report::Violation};
+use crate::{
+    plan::Plan,
+    world::{World, report::Violation},
+};
 use futures::future::BoxFuture;
 use std::time::Duration;
 
 /// Longest run, virtual hours.
 pub const HOURS_MAX: f64 = 10_000.0;
 /// The scenario that runs when none is named.
-pub const DEFAULT: &str = "posts";
+pub const DEFAULT: &str = "weather";
 
 /// What a run may be told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Virtual hours of work.
-    pub hours: f64,
+    /// Virtual hours of work; each scenario has its own default.
+    pub hours: Option<f64>,
+    /// Which workload, of scenarios that have several.
+    pub workload: Option<String>,
+    /// Exactly this is to happen, of scenarios that follow a plan.
+    pub plan: Option<Plan>,
 }
 
 impl Settings {
-    /// The same as a span.
+    /// The length of the work.
     pub fn span(&self) -> Duration {
-        Duration::from_secs_f64(self.hours * 3600.0)
+        Duration::from_secs_f64(self.hours.unwrap_or(1.0) * 3600.0)
     }
 }
 
@@ -36,8 +43,6 @@ pub struct Scenario {
     pub name: &'static str,
     /// One line for `list`.
     pub about: &'static str,
-    /// Default length, virtual hours.
-    pub hours: f64,
     /// Starts it.
     pub run: fn(World, Settings) -> Verdict,
 }
@@ -45,21 +50,18 @@ pub struct Scenario {
 /// All scenarios.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
-        name: "posts",
-        about: "three nodes on disks of their own, people who post; crashes, a power cut, a pause, cuts",
-        hours: 1.0,
-        run: |world, settings| Box::pin(posts::run(world, settings)),
+        name: "weather",
+        about: "nodes on disks, people with habits, and whatever a seed has in store for them",
+        run: |world, settings| Box::pin(weather::run(world, settings)),
     },
     Scenario {
         name: "yard",
         about: "supervised actors that talk, panic and are restarted, on machines that crash and pause",
-        hours: 1.0,
         run: |world, settings| Box::pin(yard::run(world, settings)),
     },
     Scenario {
         name: "echo",
         about: "HTTP and WebSocket over streams that are cut, reset, paused, and lose their server",
-        hours: 1.0,
         run: |world, settings| Box::pin(echo::run(world, settings)),
     },
 ];

@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod disk;
+pub mod gauges;
 mod idle;
 pub mod life;
 pub mod links;
@@ -18,19 +19,21 @@ mod pipe;
 mod queue;
 pub mod report;
 pub mod stream;
+pub mod through;
 pub mod timer;
 pub mod trace;
 
 use crate::world::{
     clock::Nanos,
+    gauges::Gauges,
     idle::Idle,
     machine::{Life, MachineId, Seat},
     network::Network,
     queue::{Entry, Fire, Queue},
     report::{Report, Violation},
-    trace::Trace,
+    trace::{Telling, Trace},
 };
-use cluster::host::Entropy;
+use cluster::host::{Entropy, FaultPoint};
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -54,6 +57,7 @@ pub(crate) struct Inner {
     trace: Mutex<Trace>,
     network: Mutex<Network>,
     idle: Idle,
+    gauges: Gauges,
     entropy: Entropy,
     tokio_start: tokio::time::Instant,
 }
@@ -62,7 +66,9 @@ struct State {
     now: Nanos,
     queue: Queue,
     seats: Vec<Seat>,
-    counters: BTreeMap<&'static str, u64>,
+    counters: BTreeMap<String, u64>,
+    /// How often each fault point of the product was passed.
+    points: BTreeMap<FaultPoint, u64>,
     violation: Option<Violation>,
     finished: bool,
     /// The driver waits for the runtime's clock to reach this time.
@@ -79,9 +85,19 @@ impl State {
 }
 
 impl World {
-    /// Runs `scenario` in a fresh world of this seed until it ends or a promise is broken. `story` prints every
-    /// event. One world a thread at a time.
-    pub fn simulate<F, S>(seed: u64, story: bool, scenario: S) -> Report
+    /// Runs `scenario` in a fresh world of this seed until it ends or a promise is broken. One world a thread at a
+    /// time.
+    pub fn simulate<F, S>(seed: u64, telling: Telling, scenario: S) -> Report
+    where
+        S: FnOnce(World) -> F,
+        F: Future<Output = Result<(), Violation>> + Send + 'static,
+    {
+        let gauges = Gauges::default();
+        let watched = gauges.clone();
+        metrics::with_local_recorder(&watched, || Self::history(seed, telling, gauges, scenario))
+    }
+
+    fn history<F, S>(seed: u64, telling: Telling, gauges: Gauges, scenario: S) -> Report
     where
         S: FnOnce(World) -> F,
         F: Future<Output = Result<(), Violation>> + Send + 'static,
@@ -96,7 +112,7 @@ impl World {
             .build()
             .expect("a runtime without sockets needs nothing from the system");
         runtime.block_on(async {
-            let world = Self::new(entropy, idle, story);
+            let world = Self::new(entropy, idle, gauges, telling);
             let _panics = panics::watch(&world);
             let scenario = scenario(world.clone());
             let finish = world.clone();
@@ -110,7 +126,7 @@ impl World {
         })
     }
 
-    fn new(entropy: Entropy, idle: Idle, story: bool) -> Self {
+    fn new(entropy: Entropy, idle: Idle, gauges: Gauges, telling: Telling) -> Self {
         clock::publish(0);
         Self(Arc::new(Inner {
             state: Mutex::new(State {
@@ -118,15 +134,17 @@ impl World {
                 queue: Queue::new(entropy.fork("ties")),
                 seats: Vec::new(),
                 counters: BTreeMap::new(),
+                points: BTreeMap::new(),
                 violation: None,
                 finished: false,
                 parked: None,
                 at_this_instant: 0,
                 tasks_started: 0,
             }),
-            trace: Mutex::new(Trace::new(story)),
+            trace: Mutex::new(Trace::new(telling)),
             network: Mutex::default(),
             idle,
+            gauges,
             entropy,
             #[allow(clippy::disallowed_methods, reason = "the paused clock of the world's own runtime")]
             tokio_start: tokio::time::Instant::now(),
@@ -150,13 +168,52 @@ impl World {
     }
 
     /// Adds to a named count; the report shows all of them.
-    pub fn count(&self, name: &'static str, by: u64) {
-        *self.state().counters.entry(name).or_default() += by;
+    pub fn count(&self, name: &str, by: u64) {
+        let mut state = self.state();
+        match state.counters.get_mut(name) {
+            Some(count) => *count += by,
+            None => drop(state.counters.insert(name.to_owned(), by)),
+        }
     }
 
-    /// A named count so far.
-    pub fn counted(&self, name: &'static str) -> u64 {
-        self.state().counters.get(name).copied().unwrap_or_default()
+    /// Adds one to a count of a group: `fault.crash`, `refusal.ratelimited`.
+    pub fn count_of(&self, group: &str, name: &str) {
+        self.count(&format!("{group}.{name}"), 1);
+    }
+
+    /// Somebody was refused with this code.
+    pub fn count_refusal(&self, code: &str) {
+        self.count_of("refusal", code);
+    }
+
+    /// Somebody did this.
+    pub fn count_deed(&self, name: &str) {
+        self.count_of("deed", name);
+    }
+
+    /// A sentence of the story, for those who read what happened.
+    pub fn tell(&self, sentence: impl FnOnce() -> String) {
+        let trace = self.trace();
+        if trace.is_told() {
+            let sentence = sentence();
+            let now = self.state().now;
+            trace.tell(now, sentence);
+        }
+    }
+
+    /// A named count so far; fault points count as `point.NAME`.
+    pub fn counted(&self, name: &str) -> u64 {
+        let state = self.state();
+        let point = || {
+            let name = name.strip_prefix("point.")?;
+            state.points.iter().find(|(point, _)| point.name() == name).map(|(_, count)| *count)
+        };
+        state.counters.get(name).copied().or_else(point).unwrap_or_default()
+    }
+
+    /// The product's own metrics, of all machines together.
+    pub fn gauges(&self) -> &Gauges {
+        &self.0.gauges
     }
 
     /// A promise is broken: the first one said ends the run.
@@ -309,6 +366,7 @@ impl World {
             events: trace.events(),
             elapsed: Duration::from_nanos(state.now),
             counters: state.counters.clone(),
+            points: state.points.clone(),
             violation: state.violation.clone(),
             tail: trace.tail(|machine| state.seats[machine.index()].name.clone()),
         }

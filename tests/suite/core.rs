@@ -5,7 +5,6 @@ mod long;
 mod passive;
 mod privacy;
 pub(crate) mod rig;
-pub(crate) mod through;
 mod unhappy;
 
 use actors::command::{Command, Verb};

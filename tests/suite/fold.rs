@@ -5,7 +5,6 @@ mod history;
 mod naive;
 
 use crate::core::rig::{Rig, user_id};
-use crate::core::through::{Hook, Through};
 use actors::admin;
 use actors::api::{self, Args, Request};
 use actors::command::{Command, Verb};
@@ -21,6 +20,7 @@ use proto::ts::{self, Micros};
 use proto::v1::event::Body;
 use proto::v1::{Content, Event, MessageRow};
 use serde_json::{Value, json};
+use simulations::world::through::{Hook, Through};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tests::harness::Scratch;

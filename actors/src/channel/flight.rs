@@ -4,7 +4,7 @@
 use crate::store::{Append, Appended, Store, StoreError};
 use cluster::claims::{ClaimOutcome, Claims};
 use cluster::fence::{Attempt, Flight, HeadSeen, Next, Outcome, Standing, raised_claim};
-use cluster::host::Host;
+use cluster::host::{FaultPoint, Host};
 use cluster::router::Router;
 use cluster::slots::Slot;
 use cluster::table::Owner;
@@ -48,6 +48,8 @@ pub struct Pilot {
     pub claims: Arc<dyn Claims>,
     /// This node and the slot table.
     pub routes: Router,
+    /// Whether it still owns its slots.
+    pub standing: crate::standing::Standing,
 }
 
 impl Pilot {
@@ -62,30 +64,42 @@ impl Pilot {
         });
         let mut standing = Standing::Believed { epoch: append.epoch };
         let mut wait = RESEND_FIRST;
-        self.host.fault("before append");
+        self.host.fault(FaultPoint::BeforeAppend);
         let (mut outcome, mut cause) = self.send(&append).await;
         loop {
             match flight.settle(outcome, standing) {
                 Next::Acknowledge => {
-                    self.host.fault("between append and ack");
+                    self.host.fault(FaultPoint::BetweenAppendAndAck);
                     return Landed::Applied;
                 }
                 Next::Resend => {
                     metrics::counter!("waggle_append_resends_total").increment(1);
+                    self.host.fault(FaultPoint::OutcomeUnknown);
                     self.host.sleep(wait).await;
                     wait = (wait * 2).min(RESEND_MAX);
                     (outcome, cause) = self.send(&append).await;
                 }
-                Next::VerifyClaim => standing = self.verify(slot, standing).await,
+                Next::VerifyClaim => {
+                    self.host.fault(FaultPoint::VerifyClaim);
+                    standing = self.verify(slot, standing).await;
+                }
                 Next::ReadHead => outcome = self.read_head(&append).await,
                 Next::RaiseEpoch { to } => {
+                    self.host.fault(FaultPoint::RaiseEpoch);
                     self.raise(slot, to).await;
                     return Landed::StepDown;
                 }
-                Next::LoadRows { .. } => return Landed::Reload,
-                Next::StepDown { .. } => return Landed::StepDown,
+                Next::LoadRows { .. } => {
+                    self.host.fault(FaultPoint::BatchRefused);
+                    return Landed::Reload;
+                }
+                Next::StepDown { .. } => {
+                    self.host.fault(FaultPoint::StepDown);
+                    return Landed::StepDown;
+                }
                 Next::Diverged { believed, found } => return Landed::Diverged { believed, found },
                 Next::Refuse => {
+                    self.host.fault(FaultPoint::NotWritten);
                     let unknown = || StoreError::Unavailable("the store did not take the append".into());
                     return Landed::NotWritten(cause.unwrap_or_else(unknown));
                 }
@@ -131,6 +145,7 @@ impl Pilot {
             self.host.sleep(RESEND_FIRST).await;
             return standing;
         };
+        self.standing.learn(&rows);
         match rows.into_iter().find(|(row, _)| *row == slot) {
             Some((_, row)) if row.boot == self.routes.me().boot.0 => Standing::Ours { epoch: row.epoch },
             Some((_, row)) => Standing::Lost { epoch: row.epoch },

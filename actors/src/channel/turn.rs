@@ -11,6 +11,7 @@ use crate::follow;
 use crate::gate::Admitted;
 use crate::store::{BatchId, StoreError};
 use crate::subject::{Decision, Draft, Loaded, Need, about};
+use cluster::host::FaultPoint;
 use proto::key::KeyError;
 use proto::refusal::Refusal;
 use proto::v1::event::Body;
@@ -129,7 +130,10 @@ impl ChannelState {
         let Some(hot) = &mut self.hot else { return };
         let Some(mut line) = self.parking.take(need.about(), read) else { return };
         match loaded {
-            Ok(Loaded::Keys(bucket, keys)) => hot.log.learn(bucket, keys),
+            Ok(Loaded::Keys(bucket, keys)) => {
+                self.args.pilot.host.fault(FaultPoint::OldKeysRead);
+                hot.log.learn(bucket, keys);
+            }
             Ok(loaded) => hot.subject.loaded(loaded),
             Err(error) => {
                 for (_, reply) in line {
@@ -210,7 +214,7 @@ impl ChannelState {
             idle.into_iter().for_each(|(_, reply, done)| reply.answer(Ok(done)));
             events.push(Arc::new(Delivery::new(self.args.id.clone(), event, aside)));
         }
-        self.args.pilot.host.fault("between ack and fan-out");
+        self.args.pilot.host.fault(FaultPoint::BetweenAckAndFanOut);
         for delivery in &events {
             self.recent.push(delivery.clone());
             if let (Some(Body::Deleted(_)), Some(gone)) = (&delivery.event.body, &delivery.aside.previous) {
@@ -224,6 +228,7 @@ impl ChannelState {
             hot.log.set_followed(durable);
         }
         if rolled {
+            self.args.pilot.host.fault(FaultPoint::BucketOpened);
             self.retain();
         }
         let due = self.parking.due(durable);
@@ -284,6 +289,7 @@ impl ChannelState {
                 host.sleep(crate::router::back_off(failures)).await;
             }
             let mut tries = 0;
+            host.fault(FaultPoint::BeforeFollowUp);
             while let Err(refusal) = router.execute(log.clone(), command.clone()).await {
                 if refusal.retry_after_ms() == 0 {
                     // The other log will never take it (a user that is gone): it is done with.
@@ -293,6 +299,7 @@ impl ChannelState {
                 host.sleep(crate::router::back_off(tries)).await;
                 tries += 1;
             }
+            host.fault(FaultPoint::AfterFollowUp);
             promise.keep(ChannelMessage::Followed(Some(seq)));
         });
     }

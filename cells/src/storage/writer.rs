@@ -11,7 +11,7 @@ use super::retain::Retained;
 use super::tables::{Tables, defs, frozen, get};
 use actors::store::{Append, Appended, LogId, StoreError};
 use cluster::claims::{Claim, ClaimOutcome};
-use cluster::host::Host;
+use cluster::host::{FaultPoint, Host};
 use prost::Message;
 use proto::ts::Micros;
 use proto::v1::SlotRow;
@@ -263,7 +263,7 @@ impl Group {
             batch.into_iter().map(|job| (job.work, job.answer)).unzip();
         let started = self.host.monotonic();
         let refusal = self.full.take_if(|(until, _)| started < *until);
-        self.host.fault("store.commit");
+        self.host.fault(FaultPoint::StoreCommit);
         let answers = match &refusal {
             Some((_, full)) => Some(refused(&works, full)),
             None => {
@@ -271,7 +271,7 @@ impl Group {
                 self.host.blocking(move || commit(&engine, &counts, &works)).await
             }
         };
-        self.host.fault("store.committed");
+        self.host.fault(FaultPoint::StoreCommitted);
         let now = self.host.monotonic();
         metrics::histogram!("waggle_store_commit_seconds").record((now - started).as_secs_f64());
         let answers = answers.unwrap_or_default(); // stopped in between: the waiting learn it is unknown

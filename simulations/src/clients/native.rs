@@ -1,50 +1,76 @@
-//! A client of the native protocol (`/connect`): it posts, keeps cursors and unanswered posts, and after every cut
-//! comes back with both.
+//! A device on the native protocol (`/connect`): it does its deeds, keeps cursors and unanswered commands, and after
+//! every cut comes back with both.
 
 use crate::{
-    clients::{PATIENCE, PORT, Person, RECONNECT},
-    world::{report::Violation, stream::SimStream},
+    clients::{PATIENCE, Person, RECONNECT, Refusal, Verdict, knows::Knows},
+    plan::Do,
+    promises::{own_words, revoked},
+    world::{clock::WALL_START_US, report::Violation, stream::SimStream},
 };
 use futures::{SinkExt, StreamExt};
 use proto::{
     frame::{self, WireForm},
     v1::{
-        ClientFrame, Content, Cursor, Hello, Post, Refused, ServerFrame, client_frame::Frame as Ask,
-        server_frame::Frame as Say,
+        ClientFrame, Content, Cursor, Delete, Edit, Hello, Join, Leave, Mark, Open, Post, Range, React,
+        Refused, ServerFrame, Typing, Unreact, client_frame::Frame as Ask, server_frame::Frame as Say,
     },
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tungstenite::{Message, client::IntoClientRequest, http::HeaderValue};
 
 /// Silence after which the server is given up: three of its ping intervals.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Posts that wait for their ack; the server allows more.
+/// Commands that wait for their answer before another deed is begun.
 const IN_FLIGHT_MAX: usize = 8;
+const EMOJI: [&str; 4] = ["tada", "eyes", "wave", "+1"];
 
 type Socket = WebSocketStream<SimStream>;
 
-/// A post without its answer.
-struct Open {
-    post: Post,
+/// A command without its answer.
+struct Waiting {
+    ask: Ask,
+    key: String,
+    kind: &'static str,
+    channel: String,
+    /// A message that hangs on no other one.
+    plain: bool,
     /// When to send it (again) over the present connection; `None`: it is on its way.
     due: Option<Duration>,
+    tries: u32,
+    /// World time of the last try.
+    asked: Duration,
 }
 
-/// The client.
+/// The device.
 pub struct Native {
     person: Person,
     form: WireForm,
-    open: BTreeMap<u64, Open>,
+    knows: Knows,
+    open: BTreeMap<u64, Waiting>,
     asked: u64,
-    next_post: Duration,
+    /// The last acknowledged command.
+    last: Option<(Ask, String, &'static str, String)>,
+    /// World time at which this connection began.
+    connected: Duration,
+    hang_up: bool,
+    welcome: bool,
 }
 
 impl Native {
-    /// A client that has not connected yet.
+    /// A device that has not connected yet.
     pub fn new(person: Person, form: WireForm) -> Self {
-        let next_post = person.host.monotonic() + person.pause();
-        Self { person, form, open: BTreeMap::new(), asked: 0, next_post }
+        Self {
+            person,
+            form,
+            knows: Knows::default(),
+            open: BTreeMap::new(),
+            asked: 0,
+            last: None,
+            connected: Duration::ZERO,
+            hang_up: false,
+            welcome: false,
+        }
     }
 
     /// Lives for ever.
@@ -53,41 +79,55 @@ impl Native {
             if let Some(socket) = self.connect().await {
                 self.live(socket).await;
                 self.person.world.count("client.cuts", 1);
+                self.person.world.tell(|| format!("{} loses its connection", self.person.who()));
             }
             self.person.host.sleep(RECONNECT).await;
         }
     }
 
     async fn connect(&self) -> Option<Socket> {
-        let Person { world, host, me, server, token, .. } = &self.person;
-        let stream = world.connect(*me, *server, PORT).await.ok()?;
+        let stream = self.person.connect().await?;
         let mut request = "ws://waggle/connect".into_client_request().ok()?;
         let (subprotocol, _) = frame::SUBPROTOCOLS.into_iter().find(|(_, form)| *form == self.form)?;
         let headers = request.headers_mut();
         headers.insert("sec-websocket-protocol", HeaderValue::from_static(subprotocol));
-        headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).ok()?);
-        let (socket, _) = host.timeout(PATIENCE, client_async(request, stream)).await.ok()?.ok()?;
+        let bearer = format!("Bearer {}", self.person.token());
+        headers.insert("authorization", HeaderValue::from_str(&bearer).ok()?);
+        let (socket, _) =
+            self.person.host.timeout(PATIENCE, client_async(request, stream)).await.ok()?.ok()?;
         Some(socket)
     }
 
     /// One connection, from hello to its end.
     async fn live(&mut self, mut socket: Socket) {
-        let cursors = self.person.oracle.cursors(&self.person.name);
-        let cursors = cursors.into_iter().map(|(channel, seq)| Cursor { channel, seq }).collect();
-        let client = self.person.name.clone();
-        let hello = Hello { token: self.person.token.clone(), cursors, client, manual: false };
+        let prefix = format!("{}/", self.person.workspace);
+        let cursors = self.person.oracle.cursors(self.person.number);
+        let cursors = cursors
+            .into_iter()
+            .filter_map(|(name, seq)| Some(Cursor { channel: name.strip_prefix(&prefix)?.to_owned(), seq }))
+            .collect();
+        let (token, client) = (self.person.token(), format!("device {}", self.person.number));
+        let hello = Hello { token, cursors, client, manual: false };
+        (self.welcome, self.hang_up, self.connected) = (false, false, self.person.world.now());
         if self.say(&mut socket, 0, Ask::Hello(hello)).await.is_none() {
             return;
         }
-        let mut welcome = false;
         let mut heard = self.person.host.monotonic();
         loop {
-            let now = self.person.host.monotonic();
-            if now - heard >= SILENCE || (welcome && self.send_due(&mut socket, now).await.is_none()) {
+            if self.welcome && (self.act(&mut socket).await.is_none() || self.hang_up) {
                 return;
             }
-            let wait = if welcome { self.until_due(now) } else { SILENCE };
-            let wait = wait.min(heard + SILENCE - now);
+            if let Some(deaf) = self.person.deaf_for() {
+                self.person.host.sleep(deaf.min(Duration::from_millis(200))).await;
+                heard = self.person.host.monotonic();
+                continue;
+            }
+            let now = self.person.host.monotonic();
+            if now - heard >= SILENCE {
+                return;
+            }
+            let wait = if self.welcome { self.until_due(now) } else { SILENCE };
+            let wait = wait.min(heard + SILENCE - now).max(Duration::from_millis(1));
             let Ok(next) = self.person.host.timeout(wait, socket.next()).await else { continue };
             let Some(Ok(message)) = next else { return };
             heard = self.person.host.monotonic();
@@ -97,50 +137,200 @@ impl Native {
                 Message::Close(_) => return,
                 _ => continue,
             };
+            self.person.hears(payload);
             match frame::decode_server(payload, self.form) {
-                Ok(frame) => self.hear(frame, &mut welcome),
+                Ok(frame) => self.hear(frame),
                 Err(error) => {
-                    let detail = format!("{} was sent {error}", self.person.name);
+                    let detail = format!("{} was sent {error}", self.person.who());
                     return self.person.world.violate(Violation::new("frames parse", detail));
                 }
             }
         }
     }
 
-    /// Time until the next post is due, or an open one is to be sent again.
+    /// Time until the next deed is due, or an open command is to be sent again.
     fn until_due(&self, now: Duration) -> Duration {
-        let again = self.open.values().filter_map(|open| open.due).min();
-        let fresh = (self.open.len() < IN_FLIGHT_MAX && !self.person.is_quiet()).then_some(self.next_post);
-        again.into_iter().chain(fresh).min().map_or(SILENCE, |at| at.saturating_sub(now))
+        let again = self.open.values().filter_map(|open| open.due).min().map(|at| at.saturating_sub(now));
+        let fresh = (self.open.len() < IN_FLIGHT_MAX).then(|| self.person.until_next()).flatten();
+        again.into_iter().chain(fresh).min().unwrap_or(SILENCE)
     }
 
-    async fn send_due(&mut self, socket: &mut Socket, now: Duration) -> Option<()> {
-        if now >= self.next_post && self.open.len() < IN_FLIGHT_MAX && !self.person.is_quiet() {
-            self.compose(now);
+    /// Begins what is due and sends what is to be sent. `None`: the connection is over.
+    async fn act(&mut self, socket: &mut Socket) -> Option<()> {
+        while self.open.len() < IN_FLIGHT_MAX
+            && let Some(deed) = self.person.next_deed()
+        {
+            self.person.world.count_deed(deed.what.name());
+            self.begin(deed.what, socket).await?;
         }
-        let due: Vec<u64> = self
-            .open
-            .iter()
-            .filter(|(_, open)| open.due.is_some_and(|due| due <= now))
-            .map(|(id, _)| *id)
-            .collect();
+        let now = self.person.host.monotonic();
+        let due = self.open.iter().filter(|(_, open)| open.due.is_some_and(|due| due <= now));
+        let due: Vec<u64> = due.map(|(id, _)| *id).collect();
         for id in due {
             let open = self.open.get_mut(&id)?;
-            open.due = None;
-            let post = open.post.clone();
-            self.say(socket, id, Ask::Post(post)).await?;
+            (open.due, open.asked) = (None, self.person.world.now());
+            open.tries += 1;
+            let ask = open.ask.clone();
+            self.person.world.count("commands", 1);
+            self.say(socket, id, ask).await?;
         }
         Some(())
     }
 
-    fn compose(&mut self, now: Duration) {
-        let (channel, key, text) = (self.person.somewhere(), self.person.key(), self.person.text());
-        self.person.oracle.sent(&self.person.user, &channel, &key);
-        self.asked += 1;
+    async fn begin(&mut self, what: Do, socket: &mut Socket) -> Option<()> {
+        match what {
+            Do::Reconnect => self.hang_up = true,
+            Do::Nonsense { kind } => self.nonsense(kind, socket).await?,
+            Do::Typing { channel } => {
+                let channel = self.person.channel(channel)?;
+                self.say(socket, 0, Ask::Typing(Typing { channel })).await?;
+            }
+            Do::Flood { channel, count } => {
+                for _ in 0..count {
+                    self.post(channel, 6, None, false, None);
+                }
+            }
+            Do::Again { changed } => self.again(changed),
+            other => {
+                if let Some((ask, kind, channel, deletes)) = self.ask(&other) {
+                    self.command(ask, kind, channel, deletes);
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn post(
+        &mut self,
+        channel: usize,
+        words: usize,
+        thread: Option<u64>,
+        broadcast: bool,
+        mention: Option<usize>,
+    ) {
+        let Some(channel) = self.person.channel(channel) else { return };
+        let text = self.person.text(words, mention);
         let content = Some(Content { text, ..Content::default() });
-        let post = Post { channel, key, content, thread_us: 0, reply_broadcast: false };
-        self.open.insert(self.asked, Open { post, due: Some(now) });
-        self.next_post = now + self.person.pause();
+        let thread_us = thread.unwrap_or(0);
+        let reply_broadcast = broadcast && thread_us > 0;
+        let post = Post { channel: channel.clone(), key: String::new(), content, thread_us, reply_broadcast };
+        self.command(Ask::Post(post), "post", channel, None);
+    }
+
+    /// The frame of a deed; `None` where there is nothing to do it to, or another kind of device does it.
+    fn ask(&mut self, what: &Do) -> Option<(Ask, &'static str, String, Option<u64>)> {
+        let key = String::new;
+        let named = |number: usize| self.person.channel(number);
+        Some(match what {
+            Do::Post { channel, words, thread, broadcast, mention } => {
+                let name = named(*channel)?;
+                let thread = thread.and_then(|back| self.knows.any(&name, back));
+                self.post(*channel, *words, thread, *broadcast, *mention);
+                return None;
+            }
+            Do::Edit { channel, back, words } => {
+                let channel = named(*channel)?;
+                let target_us = self.knows.own(&channel, *back)?;
+                let content = Some(Content { text: self.person.text(*words, None), ..Content::default() });
+                (
+                    Ask::Edit(Edit { channel: channel.clone(), key: key(), target_us, content }),
+                    "edit",
+                    channel,
+                    None,
+                )
+            }
+            Do::Delete { channel, back } => {
+                let channel = named(*channel)?;
+                let target_us = self.knows.own(&channel, *back)?;
+                let delete = Delete { channel: channel.clone(), key: key(), target_us };
+                (Ask::Delete(delete), "delete", channel, Some(target_us))
+            }
+            Do::React { channel, back, emoji } | Do::Unreact { channel, back, emoji } => {
+                let channel = named(*channel)?;
+                let target_us = self.knows.any(&channel, *back)?;
+                let name = EMOJI[emoji % EMOJI.len()].to_owned();
+                if matches!(what, Do::React { .. }) {
+                    let react = React { channel: channel.clone(), key: key(), target_us, name };
+                    (Ask::React(react), "react", channel, None)
+                } else {
+                    let unreact = Unreact { channel: channel.clone(), key: key(), target_us, name };
+                    (Ask::Unreact(unreact), "unreact", channel, None)
+                }
+            }
+            Do::Mark { channel, back } => {
+                let channel = named(*channel)?;
+                let target_us = self.knows.any(&channel, *back)?;
+                (Ask::Mark(Mark { channel: channel.clone(), key: key(), target_us }), "mark", channel, None)
+            }
+            Do::Join { channel } => {
+                let channel = named(*channel)?;
+                (Ask::Join(Join { channel: channel.clone(), key: key() }), "join", channel, None)
+            }
+            Do::Leave { channel } => {
+                let channel = named(*channel)?;
+                (Ask::Leave(Leave { channel: channel.clone(), key: key() }), "leave", channel, None)
+            }
+            Do::Direct { person } => {
+                let users = vec![self.person.users.get(*person)?.clone()];
+                (Ask::Open(Open { users }), "direct", String::new(), None)
+            }
+            Do::Range { channel, back, limit } => {
+                let channel = named(*channel)?;
+                let name = self.person.name_of(&channel);
+                let last = self.person.oracle.cursors(self.person.number).get(&name).copied()?;
+                let range =
+                    Range { channel: channel.clone(), after: last.saturating_sub(*back), limit: *limit };
+                (Ask::Range(range), "range", channel, None)
+            }
+            _ => return None,
+        })
+    }
+
+    /// Takes a command into the list of those that want an answer.
+    fn command(&mut self, mut ask: Ask, kind: &'static str, channel: String, deletes: Option<u64>) {
+        let key = self.person.key();
+        let text = match &mut ask {
+            Ask::Post(post) => sign(&mut post.key, &key).and(post.content.as_ref()),
+            Ask::Edit(edit) => sign(&mut edit.key, &key).and(edit.content.as_ref()),
+            Ask::Delete(delete) => sign(&mut delete.key, &key).and(None),
+            Ask::React(react) => sign(&mut react.key, &key).and(None),
+            Ask::Unreact(unreact) => sign(&mut unreact.key, &key).and(None),
+            Ask::Join(join) => sign(&mut join.key, &key).and(None),
+            Ask::Leave(leave) => sign(&mut leave.key, &key).and(None),
+            _ => None,
+        };
+        let text = text.map(|content| content.text.clone());
+        if !matches!(ask, Ask::Range(_) | Ask::Open(_) | Ask::Mark(_)) {
+            self.person.sends(&key, kind, &channel, text.as_deref(), deletes);
+        }
+        let plain = matches!(&ask, Ask::Post(post) if post.thread_us == 0);
+        self.asked += 1;
+        let (due, asked) = (Some(self.person.host.monotonic()), self.person.world.now());
+        self.open.insert(self.asked, Waiting { ask, key, kind, channel, plain, due, tries: 0, asked });
+    }
+
+    /// Sends what was acknowledged last once more.
+    fn again(&mut self, changed: bool) {
+        let Some((mut ask, key, kind, channel)) = self.last.clone() else { return };
+        if changed {
+            let Ask::Post(post) = &mut ask else { return };
+            post.content = Some(Content { text: self.person.text(3, None), ..Content::default() });
+        }
+        self.asked += 1;
+        let (due, asked) = (Some(self.person.host.monotonic()), self.person.world.now());
+        let kind = if changed { "changed retry" } else { kind };
+        self.open.insert(self.asked, Waiting { ask, key, kind, channel, plain: false, due, tries: 0, asked });
+    }
+
+    async fn nonsense(&mut self, kind: usize, socket: &mut Socket) -> Option<()> {
+        self.person.world.count("nonsense", 1);
+        let bytes = match kind {
+            0 => vec![0xff; 40],
+            1 => b"{\"id\":\"1\",\"post\":null".to_vec(),
+            2 => Vec::new(),
+            _ => vec![b'x'; 300_000],
+        };
+        self.person.host.timeout(PATIENCE, socket.send(Message::binary(bytes))).await.ok()?.ok()
     }
 
     async fn say(&self, socket: &mut Socket, id: u64, ask: Ask) -> Option<()> {
@@ -152,60 +342,97 @@ impl Native {
         self.person.host.timeout(PATIENCE, socket.send(message)).await.ok()?.ok()
     }
 
-    fn hear(&mut self, frame: ServerFrame, welcome: &mut bool) {
-        let Person { oracle, name, world, .. } = &self.person;
+    fn hear(&mut self, frame: ServerFrame) {
+        let (oracle, number) = (self.person.oracle.clone(), self.person.number);
         match frame.frame {
             Some(Say::Welcome(said)) => {
-                *welcome = true;
+                self.welcome = true;
+                self.person.world.tell(|| format!("{} is connected", self.person.who()));
                 let now = self.person.host.monotonic();
                 // What was on its way over an earlier connection goes again under its key.
                 self.open.values_mut().for_each(|open| open.due = Some(now));
                 for cursor in said.following {
-                    self.person.judge(oracle.follows(name, &cursor.channel, cursor.seq));
+                    let name = self.person.name_of(&cursor.channel);
+                    self.person.judge(oracle.follows(number, &name, cursor.seq));
                 }
             }
-            Some(Say::Following(said)) => {
-                for cursor in said.tails {
-                    self.person.judge(oracle.follows(name, &cursor.channel, cursor.seq));
-                }
-            }
-            Some(Say::Ack(ack)) => {
-                if let Some(open) = self.open.remove(&frame.re) {
-                    world.count("messages", 1);
-                    world.note(Some(self.person.me), "acked", [ack.seq, ack.us], &open.post.key);
-                    self.person.judge(oracle.acked(&open.post.key, &ack));
-                }
-            }
+            Some(Say::Ack(ack)) => self.acked(frame.re, &ack),
             Some(Say::Refused(refused)) => self.refused(frame.re, &refused),
             Some(Say::Deliver(deliver)) => {
-                world.count("deliveries", deliver.events.len() as u64);
+                self.person.world.count("deliveries", deliver.events.len() as u64);
+                let name = self.person.name_of(&deliver.channel);
                 for event in &deliver.events {
-                    self.person.judge(oracle.shown(name, &deliver.channel, event));
+                    self.person.judge(oracle.shown(number, &name, event));
+                    self.knows.saw(&deliver.channel, event);
+                    let revoked = Duration::from_nanos(self.person.revoked_at.load(Relaxed));
+                    if revoked > self.connected {
+                        let made = Duration::from_micros(event.us.saturating_sub(WALL_START_US));
+                        self.person.judge(revoked::shown(number, revoked, made));
+                    }
                 }
             }
-            Some(Say::Lagging(_)) => world.count("client.lagged", 1),
+            Some(Say::Page(page)) => {
+                if let Some(open) = self.open.remove(&frame.re) {
+                    self.person.world.count("pages", 1);
+                    let name = self.person.name_of(&page.channel);
+                    // Under rule F6 a replaced owner may answer for as long as its claim counts as confirmed.
+                    let asked = open.asked.saturating_sub(own_words::STALE_MAX);
+                    self.person.judge(oracle.page(&name, asked, &page));
+                }
+            }
+            Some(Say::Lagging(_)) => self.person.world.count("client.lagged", 1),
+            Some(Say::GoAway(_)) => self.hang_up = true,
             Some(Say::SkipTo(skip)) => {
-                let detail = format!("{name} was sent to {} of {}", skip.seq, skip.channel);
-                world.violate(Violation::new("nothing is skipped that is kept", detail));
+                let detail = format!("{} was sent to {} of {}", self.person.who(), skip.seq, skip.channel);
+                self.person.world.violate(Violation::new("nothing is skipped that is kept", detail));
             }
             _ => {}
         }
     }
 
-    /// A refusal with a delay is tried again under the same key; any other one is no day this world knows.
+    fn acked(&mut self, re: u64, ack: &proto::v1::Ack) {
+        let Some(open) = self.open.remove(&re) else { return };
+        match (&open.ask, open.kind) {
+            (Ask::Open(_), _) => {
+                self.person.world.count("messages", 1);
+                // They say hello at once.
+                if !self.person.channels.contains(&ack.channel) {
+                    self.person.channels.push(ack.channel.clone());
+                }
+                return;
+            }
+            (Ask::Mark(_), _) => return self.person.world.count("messages", 1),
+            (_, "changed retry") => {
+                let detail = format!("{} used a key again for other words, and was acknowledged", open.key);
+                return self.person.world.violate(Violation::new("one place for one key", detail));
+            }
+            (Ask::Post(_), _) => self.knows.wrote(&open.channel, ack.us),
+            _ => {}
+        }
+        self.person.acked(&open.key, ack.us, (ack.seq > 0).then_some(ack.seq));
+        self.last = Some((open.ask, open.key, open.kind, open.channel));
+    }
+
     fn refused(&mut self, re: u64, refused: &Refused) {
-        self.person.world.count("client.refused", 1);
-        self.person.world.note(Some(self.person.me), "refused", [re, 0], &refused.code);
-        let again = refused.retry_after_ms > 0 || refused.state == "unknown";
-        match self.open.get_mut(&re) {
-            Some(open) if again => {
-                let delay = Duration::from_millis(u64::from(refused.retry_after_ms).max(1000));
-                open.due = Some(self.person.host.monotonic() + delay);
-            }
-            _ => {
-                let detail = format!("{} was refused: {refused:?}", self.person.name);
-                self.person.world.violate(Violation::new("good posts are not refused", detail));
-            }
+        let Some(open) = self.open.get_mut(&re) else { return };
+        let again =
+            (refused.retry_after_ms > 0).then(|| Duration::from_millis(u64::from(refused.retry_after_ms)));
+        let refusal = Refusal { code: &refused.code, unknown: refused.state == "unknown", again };
+        let about = (open.kind, open.channel.as_str(), open.plain);
+        if matches!(open.ask, Ask::Range(_) | Ask::Mark(_) | Ask::Open(_)) || open.kind == "changed retry" {
+            // Nobody waits for these.
+            self.open.remove(&re);
+            return;
+        }
+        match self.person.refused(&open.key, &refusal, open.tries == 1, about) {
+            Verdict::Again(delay) => open.due = Some(self.person.host.monotonic() + delay),
+            Verdict::Over => drop(self.open.remove(&re)),
         }
     }
+}
+
+/// Puts the key into a frame.
+fn sign(field: &mut String, key: &str) -> Option<()> {
+    key.clone_into(field);
+    Some(())
 }

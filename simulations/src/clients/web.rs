@@ -1,9 +1,9 @@
-//! A bot of the Web API: it posts by `chat.postMessage` over kept-alive HTTP/1.1, each message under a key of its own
-//! (`client_msg_id`), and repeats what was not answered.
+//! A script on Slack's Web API over kept-alive HTTP/1.1. Messages carry a key of their own (`client_msg_id`) and are
+//! repeated until they are answered; what Slack gives no key is asked once.
 
 use crate::{
-    clients::{PATIENCE, PORT, Person, RECONNECT},
-    world::report::Violation,
+    clients::{PATIENCE, Person, RECONNECT, Refusal, Verdict, knows::Knows},
+    plan::Do,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -13,124 +13,257 @@ use hyper::{
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use hyper_util::rt::TokioIo;
-use proto::{ts, v1::Ack};
+use proto::ts;
 use serde_json::{Value, json};
+use std::{collections::VecDeque, time::Duration};
 
-/// Errors after which a call makes sense again; anything else is no day this world knows.
+/// Errors after which a call makes sense again.
 const PASSING: [&str; 3] = ["service_unavailable", "internal_error", "ratelimited"];
+/// Errors that leave open whether it was done.
+const UNKNOWN: [&str; 1] = ["internal_error"];
 
-/// The bot.
+/// The script.
 pub struct Web {
     person: Person,
+    knows: Knows,
+    waiting: VecDeque<Call>,
 }
 
-/// A message that waits for its answer.
-struct Message {
+/// A call that waits for its answer.
+struct Call {
+    method: &'static str,
+    body: Value,
+    kind: &'static str,
     channel: String,
-    key: String,
-    body: Bytes,
+    /// Of a message; other calls have none and are asked once.
+    key: Option<String>,
+    tries: u32,
 }
 
 /// What became of a call.
-enum Outcome {
-    Answered,
-    Again,
+pub enum Outcome {
+    /// The HTTP status and the JSON of the answer.
+    Answered(StatusCode, Bytes),
+    /// The connection is of no more use.
     Cut,
 }
 
+/// Calls a method over a connection.
+pub async fn call(
+    person: &Person,
+    sender: &mut SendRequest<Full<Bytes>>,
+    method: &str,
+    token: &str,
+    body: &Value,
+) -> Outcome {
+    let request = Request::post(format!("/api/{method}"))
+        .header(HOST, "waggle")
+        .header(AUTHORIZATION, format!("Bearer {token}"))
+        .header(CONTENT_TYPE, "application/json; charset=utf-8")
+        .body(Full::new(Bytes::from(body.to_string())))
+        .expect("a request of plain headers");
+    let calling = async {
+        sender.ready().await.ok()?;
+        let response = sender.send_request(request).await.ok()?;
+        let status = response.status();
+        Some((status, response.into_body().collect().await.ok()?.to_bytes()))
+    };
+    match person.host.timeout(PATIENCE, calling).await {
+        Ok(Some((status, body))) => {
+            person.hears(&body);
+            Outcome::Answered(status, body)
+        }
+        Ok(None) | Err(_) => Outcome::Cut,
+    }
+}
+
+/// A connection for calls.
+pub async fn open(person: &Person) -> Option<SendRequest<Full<Bytes>>> {
+    let stream = person.connect().await?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
+    person.host.spawn("http", async move { drop(connection.await) });
+    Some(sender)
+}
+
 impl Web {
-    /// A bot that has not called yet.
+    /// A script that has not called yet.
     pub fn new(person: Person) -> Self {
-        Self { person }
+        Self { person, knows: Knows::default(), waiting: VecDeque::new() }
     }
 
     /// Lives for ever.
-    pub async fn run(self) {
-        let mut message = None;
+    pub async fn run(mut self) {
         loop {
-            if let Some(mut sender) = self.connect().await {
-                self.post(&mut sender, &mut message).await;
+            if let Some(mut sender) = open(&self.person).await {
+                while self.turn(&mut sender).await {}
                 self.person.world.count("client.cuts", 1);
             }
             self.person.host.sleep(RECONNECT).await;
         }
     }
 
-    async fn connect(&self) -> Option<SendRequest<Full<Bytes>>> {
-        let Person { world, host, me, server, .. } = &self.person;
-        let stream = world.connect(*me, *server, PORT).await.ok()?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
-        host.spawn("http", async move { drop(connection.await) });
-        Some(sender)
-    }
-
-    /// Posts one message after the other until the connection ends.
-    async fn post(&self, sender: &mut SendRequest<Full<Bytes>>, waiting: &mut Option<Message>) {
-        loop {
-            let message = match waiting {
-                Some(message) => message,
-                None => {
-                    self.person.host.sleep(self.person.pause()).await;
-                    if self.person.is_quiet() {
-                        continue;
-                    }
-                    waiting.insert(self.compose())
+    /// Does the next thing; false when the connection is over.
+    async fn turn(&mut self, sender: &mut SendRequest<Full<Bytes>>) -> bool {
+        if self.waiting.is_empty() {
+            match self.person.next_deed() {
+                Some(deed) if deed.what == Do::Reconnect => return false,
+                Some(deed) => {
+                    self.person.world.count_deed(deed.what.name());
+                    self.begin(&deed.what);
                 }
-            };
-            match self.call(sender, message).await {
-                Outcome::Answered => *waiting = None,
-                Outcome::Again => self.person.host.sleep(RECONNECT).await,
-                Outcome::Cut => return,
+                None => {
+                    let wait = self.person.until_next().unwrap_or(Duration::from_secs(5));
+                    self.person
+                        .host
+                        .sleep(wait.clamp(Duration::from_millis(1), Duration::from_secs(5)))
+                        .await;
+                }
+            }
+        }
+        let Some(mut call) = self.waiting.pop_front() else { return true };
+        call.tries += 1;
+        self.person.world.count("commands", 1);
+        self.person.world.count("visits", 1);
+        let outcome = self::call(&self.person, sender, call.method, &self.person.token(), &call.body).await;
+        match outcome {
+            Outcome::Answered(status, body) => self.answered(call, status, &body).await,
+            Outcome::Cut => {
+                if call.key.is_some() {
+                    self.waiting.push_front(call);
+                }
+                false
             }
         }
     }
 
-    fn compose(&self) -> Message {
-        let (channel, key) = (self.person.somewhere(), self.person.key());
-        self.person.oracle.sent(&self.person.user, &channel, &key);
-        let body = json!({ "channel": channel, "text": self.person.text(), "client_msg_id": key });
-        Message { channel, key, body: body.to_string().into() }
-    }
-
-    async fn call(&self, sender: &mut SendRequest<Full<Bytes>>, message: &Message) -> Outcome {
-        let request = Request::post("/api/chat.postMessage")
-            .header(HOST, "waggle")
-            .header(AUTHORIZATION, format!("Bearer {}", self.person.token))
-            .header(CONTENT_TYPE, "application/json; charset=utf-8")
-            .body(Full::new(message.body.clone()))
-            .expect("a request of plain headers");
-        let calling = async {
-            sender.ready().await.ok()?;
-            let response = sender.send_request(request).await.ok()?;
-            let status = response.status();
-            Some((status, response.into_body().collect().await.ok()?.to_bytes()))
+    fn begin(&mut self, what: &Do) {
+        let calls = if let Do::Flood { channel, count } = what {
+            let post =
+                Do::Post { channel: *channel, words: 4, thread: None, broadcast: false, mention: None };
+            (0..(*count).min(12)).filter_map(|_| self.call_of(&post)).collect()
+        } else {
+            self.call_of(what).into_iter().collect::<Vec<_>>()
         };
-        match self.person.host.timeout(PATIENCE, calling).await {
-            Ok(Some((status, body))) => self.answered(message, status, &body),
-            Ok(None) | Err(_) => Outcome::Cut,
-        }
+        self.waiting.extend(calls);
     }
 
-    fn answered(&self, message: &Message, status: StatusCode, body: &[u8]) -> Outcome {
-        let Person { world, oracle, me, name, .. } = &self.person;
+    fn call_of(&mut self, what: &Do) -> Option<Call> {
+        let person = &self.person;
+        let plain = |method, kind, channel: &str, body: Value| Call {
+            method,
+            body,
+            kind,
+            channel: channel.to_owned(),
+            key: None,
+            tries: 0,
+        };
+        let at = |us: u64| ts::format(us);
+        Some(match what {
+            Do::Post { channel, words, thread, broadcast, mention } => {
+                let (channel, key) = (person.channel(*channel)?, person.key());
+                let text = person.text(*words, *mention);
+                let mut body = json!({ "channel": channel, "text": text, "client_msg_id": key });
+                if let Some(us) = thread.and_then(|back| self.knows.own(&channel, back)) {
+                    body["thread_ts"] = at(us).into();
+                    body["reply_broadcast"] = (*broadcast).into();
+                }
+                person.sends(&key, "post", &channel, Some(&text), None);
+                Call { key: Some(key), ..plain("chat.postMessage", "post", &channel, body) }
+            }
+            Do::Edit { channel, back, words } => {
+                let channel = person.channel(*channel)?;
+                let us = self.knows.own(&channel, *back)?;
+                let body = json!({ "channel": channel, "ts": at(us), "text": person.text(*words, None) });
+                plain("chat.update", "edit", &channel, body)
+            }
+            Do::Delete { channel, back } => {
+                let channel = person.channel(*channel)?;
+                let us = self.knows.own(&channel, *back)?;
+                plain("chat.delete", "delete", &channel, json!({ "channel": channel, "ts": at(us) }))
+            }
+            Do::React { channel, back, emoji } => {
+                let channel = person.channel(*channel)?;
+                let us = self.knows.own(&channel, *back)?;
+                let name = ["tada", "eyes", "wave", "+1"][emoji % 4];
+                let body = json!({ "channel": channel, "timestamp": at(us), "name": name });
+                plain("reactions.add", "react", &channel, body)
+            }
+            Do::Mark { channel, back } => {
+                let channel = person.channel(*channel)?;
+                let us = self.knows.own(&channel, *back)?;
+                plain("conversations.mark", "mark", &channel, json!({ "channel": channel, "ts": at(us) }))
+            }
+            Do::Join { channel } => {
+                let channel = person.channel(*channel)?;
+                plain("conversations.join", "join", &channel, json!({ "channel": channel }))
+            }
+            Do::Leave { channel } => {
+                let channel = person.channel(*channel)?;
+                plain("conversations.leave", "leave", &channel, json!({ "channel": channel }))
+            }
+            Do::Invite { channel, person: whom } => {
+                let channel = person.channel(*channel)?;
+                let users = person.users.get(*whom)?;
+                plain(
+                    "conversations.invite",
+                    "invite",
+                    &channel,
+                    json!({ "channel": channel, "users": users }),
+                )
+            }
+            Do::Direct { person: whom } => {
+                let users = person.users.get(*whom)?;
+                plain("conversations.open", "direct", "", json!({ "users": users }))
+            }
+            Do::History { channel, limit } => {
+                let channel = person.channel(*channel)?;
+                plain(
+                    "conversations.history",
+                    "history",
+                    &channel,
+                    json!({ "channel": channel, "limit": limit }),
+                )
+            }
+            _ => return None,
+        })
+    }
+
+    async fn answered(&mut self, mut call: Call, status: StatusCode, body: &Bytes) -> bool {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        if answer["ok"] == true {
+            self.done(&call, &answer);
+            return true;
+        }
+        let code = answer["error"].as_str().unwrap_or("internal_error").to_owned();
+        let passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        let passing = passing || PASSING.contains(&code.as_str());
+        let Some(key) = call.key.clone() else {
+            self.person.world.count_refusal(&code);
+            return !passing;
+        };
+        let again = passing.then_some(RECONNECT);
+        let unknown = UNKNOWN.contains(&code.as_str()) || (passing && answer["error"].is_null());
+        let refusal = Refusal { code: &code, unknown, again };
+        let plain = call.body["thread_ts"].is_null();
+        let about = (call.kind, call.channel.as_str(), plain);
+        if let Verdict::Again(delay) = self.person.refused(&key, &refusal, call.tries == 1, about) {
+            self.person.host.sleep(delay).await;
+            call.tries += 1;
+            self.waiting.push_front(call);
+        }
+        // A node that refuses may be one that was replaced: the next connection goes where people are sent now.
+        !passing
+    }
+
+    fn done(&mut self, call: &Call, answer: &Value) {
         let us = answer["ts"].as_str().and_then(ts::parse);
-        if let (true, Some(us)) = (answer["ok"] == true, us) {
-            world.count("messages", 1);
-            world.count("messages.web", 1);
-            world.note(Some(*me), "acked", [0, us], &message.key);
-            let ack = Ack { channel: message.channel.clone(), us, ..Ack::default() };
-            self.person.judge(oracle.acked(&message.key, &ack));
-            return Outcome::Answered;
+        match (&call.key, us) {
+            (Some(key), Some(us)) => {
+                self.person.world.count("messages.web", 1);
+                self.person.acked(key, us, None);
+                self.knows.wrote(&call.channel, us);
+            }
+            _ => self.person.world.count("calls", 1),
         }
-        world.count("client.refused", 1);
-        let error = answer["error"].as_str().unwrap_or_default();
-        let passing =
-            status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || PASSING.contains(&error);
-        if !passing {
-            let detail = format!("{name} was refused: {status} {}", String::from_utf8_lossy(body));
-            world.violate(Violation::new("good posts are not refused", detail));
-        }
-        Outcome::Again
     }
 }

@@ -223,10 +223,13 @@ fn body(chance: &Entropy) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::trace::Telling;
 
     #[test]
     fn http_and_websocket_survive_resets_cuts_pauses_and_crashes() {
-        let report = World::simulate(3, false, |world| run(world, Settings { hours: 0.1 }));
+        let report = World::simulate(3, Telling::Silent, |world| {
+            run(world, Settings { hours: Some(0.1), ..Settings::default() })
+        });
         assert_eq!(report.violation, None, "{}", report.tail.join("\n"));
         assert_eq!(report.faults(), 6);
         assert!(report.counted("messages") > 500, "{:?}", report.counters);

@@ -5,7 +5,7 @@ use crate::world::{
     clock::{self, Nanos, Skew},
     machine::Life,
 };
-use cluster::host::{Blocking, Entropy, Machine};
+use cluster::host::{Blocking, Entropy, FaultPoint, Machine};
 use futures::future::BoxFuture;
 use proto::ts::Micros;
 use std::{
@@ -109,7 +109,7 @@ impl Machine for VirtualMachine {
         })
     }
 
-    fn fault(&self, point: &'static str) {
+    fn fault(&self, point: FaultPoint) {
         self.world.pass(self.life, point);
     }
 }
@@ -143,6 +143,7 @@ mod tests {
     use crate::world::{
         machine::{Crash, Hardware, MachineId},
         report::Report,
+        trace::Telling,
     };
     use cluster::host::Host;
     use std::sync::{
@@ -167,7 +168,7 @@ mod tests {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let report = World::simulate(7, false, |world| {
+        let report = World::simulate(7, Telling::Silent, |world| {
             let machine = world.machine("one", Hardware::default());
             let run = scenario(world, machine);
             async move {
@@ -234,19 +235,19 @@ mod tests {
     fn a_fault_point_crashes_at_the_passage_asked_for() {
         simulate(|world, machine| async move {
             let host = world.boot(machine);
-            world.crash_at(machine, "between", 3, Crash::Power);
+            world.crash_at(machine, FaultPoint::Loaded, 3, Crash::Power);
             let (inside, passed) = (host.clone(), Arc::new(AtomicU64::new(0)));
             let seen = passed.clone();
             host.spawn("walker", async move {
                 loop {
-                    inside.fault("between");
+                    inside.fault(FaultPoint::Loaded);
                     inside.sleep(Duration::from_millis(1)).await;
                     seen.fetch_add(1, Ordering::Relaxed);
                 }
             });
             world.sleep(Duration::from_secs(1)).await;
             assert_eq!((passed.load(Ordering::Relaxed), world.life(machine)), (2, None));
-            assert_eq!(world.counted("between"), 3);
+            assert_eq!(world.counted("point.loaded"), 3);
         });
     }
 
@@ -263,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_panic_nobody_planned_breaks_a_promise() {
-        let report = World::simulate(1, false, |world| async move {
+        let report = World::simulate(1, Telling::Silent, |world| async move {
             let machine = world.machine("one", Hardware::default());
             let host = world.boot(machine);
             host.spawn("falls", async { panic!("oh") });
@@ -277,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_world_where_nothing_can_happen_is_reported_as_stuck() {
-        let report = World::simulate(1, false, |_| pending());
+        let report = World::simulate(1, Telling::Silent, |_| pending());
         assert_eq!(report.violation.expect("a violation").property, "liveness");
     }
 

@@ -10,7 +10,7 @@ use crate::world::{
     life::VirtualMachine,
     queue::Entry,
 };
-use cluster::host::Host;
+use cluster::host::{FaultPoint, Host};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 
@@ -80,7 +80,7 @@ pub(crate) struct Seat {
 
 /// Ends the life at the n-th passage of a fault point.
 struct Trap {
-    point: &'static str,
+    point: FaultPoint,
     passages: u64,
     crash: Crash,
 }
@@ -166,8 +166,13 @@ impl World {
     }
 
     /// Crashes the current life of `machine` when it passes the fault point for the n-th time (from 1).
-    pub fn crash_at(&self, machine: MachineId, point: &'static str, passages: u64, crash: Crash) {
+    pub fn crash_at(&self, machine: MachineId, point: FaultPoint, passages: u64, crash: Crash) {
         self.state().seats[machine.index()].traps.push(Trap { point, passages, crash });
+    }
+
+    /// Takes the traps of [`World::crash_at`] away that have not sprung.
+    pub fn disarm(&self, machine: MachineId) {
+        self.state().seats[machine.index()].traps.clear();
     }
 
     /// Withholds all events of a machine for `span`; nothing when it is down or paused already.
@@ -187,6 +192,16 @@ impl World {
         self.schedule(span, None, "resume", [u64::from(machine.0), life.boot], move || world.release(life));
     }
 
+    /// Lets every machine that is paused go on.
+    pub fn resume_all(&self) {
+        let paused: Vec<Life> = {
+            let state = self.state();
+            let seats = state.seats.iter().zip(0..).filter(|(seat, _)| seat.paused);
+            seats.map(|(seat, number)| Life { machine: MachineId(number), boot: seat.boot }).collect()
+        };
+        paused.into_iter().for_each(|life| self.release(life));
+    }
+
     fn release(&self, life: Life) {
         let now = self.now_ns();
         let mut state = self.state();
@@ -197,6 +212,12 @@ impl World {
                 state.queue.put_back(entry.postponed(now + order));
             }
         }
+    }
+
+    /// Sets how long blocking work takes there: what a slow disk does.
+    pub fn set_blocking(&self, machine: MachineId, bounds: (Duration, Duration)) {
+        self.note(Some(machine), "blocking", [clock::nanos(bounds.0), clock::nanos(bounds.1)], "");
+        self.state().seats[machine.index()].hardware.blocking = bounds;
     }
 
     /// Sets a machine's clock: a step, a drift, or both.
@@ -217,14 +238,14 @@ impl World {
     }
 
     /// A life passes a fault point.
-    pub(crate) fn pass(&self, life: Life, point: &'static str) {
+    pub(crate) fn pass(&self, life: Life, point: FaultPoint) {
         if !self.lives(life) {
             return;
         }
-        self.count(point, 1);
-        self.note(Some(life.machine), "fault point", [0, 0], point);
+        self.note(Some(life.machine), "point", [0, 0], point.name());
         let crash = {
             let mut state = self.state();
+            *state.points.entry(point).or_default() += 1;
             let traps = &mut state.seats[life.machine.index()].traps;
             traps.iter_mut().filter(|trap| trap.point == point).for_each(|trap| {
                 trap.passages = trap.passages.saturating_sub(1);

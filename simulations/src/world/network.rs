@@ -29,6 +29,9 @@ pub type Latency = (Duration, Duration);
 /// A good local network.
 pub const LATENCY_DEFAULT: Latency = (Duration::from_micros(100), Duration::from_millis(2));
 
+/// How late a piece is that was lost once or more. Source: TCP's least retransmission time-out of 200 ms (Linux).
+pub const RETRANSMITTED: Latency = (Duration::from_millis(200), Duration::from_secs(1));
+
 type Path = (MachineId, MachineId);
 
 /// State of the network.
@@ -39,6 +42,8 @@ pub(crate) struct Network {
     sweep_at: usize,
     listeners: BTreeMap<(MachineId, u16), (Life, mpsc::Sender<SimStream>)>,
     latency: BTreeMap<Path, Latency>,
+    /// One piece in so many is lost and sent again.
+    loss: BTreeMap<Path, u64>,
     cut: BTreeSet<Path>,
     stalled: BTreeMap<Path, Vec<Stalled>>,
 }
@@ -118,6 +123,15 @@ impl World {
         self.network().latency.insert((from, to), latency);
     }
 
+    /// Has one piece in so many get lost on the way from one machine to another: it comes later, as retransmission has it.
+    pub fn set_loss(&self, from: MachineId, to: MachineId, one_in: Option<u64>) {
+        let mut network = self.network();
+        match one_in {
+            Some(one_in) => drop(network.loss.insert((from, to), one_in)),
+            None => drop(network.loss.remove(&(from, to))),
+        }
+    }
+
     /// Cuts the way from one machine to another; the way back stays.
     pub fn cut(&self, from: MachineId, to: MachineId) {
         self.count("fault.cut", 1);
@@ -134,6 +148,17 @@ impl World {
         };
         self.note(Some(from), "heal", [u64::from(to.0), stalled.len() as u64], "");
         stalled.into_iter().for_each(|resume| resume(self));
+    }
+
+    /// Heals everything that was done to paths.
+    pub fn heal_all(&self) {
+        let cut: Vec<Path> = {
+            let mut network = self.network();
+            network.loss.clear();
+            network.latency.clear();
+            network.cut.iter().copied().collect()
+        };
+        cut.into_iter().for_each(|(from, to)| self.heal(from, to));
     }
 
     /// Resets every connection between two machines, as a middle box that forgot them would.
@@ -156,7 +181,15 @@ impl World {
     }
 
     pub(crate) fn latency(&self, from: MachineId, to: MachineId, chance: &Entropy) -> Duration {
-        let (low, high) = self.network().latency.get(&(from, to)).copied().unwrap_or(LATENCY_DEFAULT);
+        let (bounds, loss) = {
+            let network = self.network();
+            (network.latency.get(&(from, to)).copied(), network.loss.get(&(from, to)).copied())
+        };
+        let (low, high) = bounds.unwrap_or(LATENCY_DEFAULT);
+        let (low, high) = match loss {
+            Some(one_in) if chance.chance(1, one_in) => (RETRANSMITTED.0, RETRANSMITTED.1),
+            _ => (low, high),
+        };
         let width = clock::nanos(high.saturating_sub(low));
         low + Duration::from_nanos(chance.below(width + 1))
     }

@@ -1,5 +1,6 @@
 //! What a run found.
 
+use cluster::host::FaultPoint;
 use std::{collections::BTreeMap, time::Duration};
 
 /// A broken promise.
@@ -35,7 +36,9 @@ pub struct Report {
     /// Virtual time that passed.
     pub elapsed: Duration,
     /// Named counts.
-    pub counters: BTreeMap<&'static str, u64>,
+    pub counters: BTreeMap<String, u64>,
+    /// How often each fault point of the product was passed.
+    pub points: BTreeMap<FaultPoint, u64>,
     /// The first broken promise.
     pub violation: Option<Violation>,
     /// The last events, one a line.

@@ -17,18 +17,39 @@ struct Line {
     text: Box<str>,
 }
 
+/// How much of what happens is printed as it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Telling {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// Who did what, in sentences.
+    Story,
+    /// Every event.
+    Events,
+}
+
 /// Hash of all events so far, and the last of them.
 pub(crate) struct Trace {
     hasher: Xxh3,
     events: u64,
     tail: VecDeque<Line>,
-    story: bool,
+    telling: Telling,
 }
 
 impl Trace {
-    /// `story`: every event is printed as it happens.
-    pub(crate) fn new(story: bool) -> Self {
-        Self { hasher: Xxh3::new(), events: 0, tail: VecDeque::new(), story }
+    pub(crate) fn new(telling: Telling) -> Self {
+        Self { hasher: Xxh3::new(), events: 0, tail: VecDeque::new(), telling }
+    }
+
+    /// Whether sentences are wanted.
+    pub(crate) fn is_told(&self) -> bool {
+        self.telling != Telling::Silent
+    }
+
+    /// A sentence of the story. It does not count for the hash: telling changes nothing.
+    pub(crate) fn tell(&self, at: Nanos, sentence: String) {
+        println!("{:9.3} s  {sentence}", at as f64 / 1e9);
     }
 
     pub(crate) fn add(
@@ -49,11 +70,12 @@ impl Trace {
         self.hasher.update(text.as_bytes());
         self.hasher.update(&(text.len() as u64).to_le_bytes());
         self.events += 1;
-        if !self.story && ROUTINE.contains(&kind) {
+        let all = self.telling == Telling::Events;
+        if !all && ROUTINE.contains(&kind) {
             return;
         }
         let line = Line { at, machine, kind, ids, text: text.into() };
-        if self.story {
+        if all {
             println!("{}", line.show(&|machine| format!("machine-{}", machine.0)));
         }
         if self.tail.len() == TAIL_EVENTS_MAX {
@@ -90,7 +112,7 @@ mod tests {
     use super::*;
 
     fn hash(events: &[(u64, &'static str, u64)]) -> u128 {
-        let mut trace = Trace::new(false);
+        let mut trace = Trace::new(Telling::Silent);
         for (at, kind, id) in events {
             trace.add(*at, None, kind, [*id, 0], "");
         }
@@ -113,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_kept_story_is_bounded() {
-        let mut trace = Trace::new(false);
+        let mut trace = Trace::new(Telling::Silent);
         (0..TAIL_EVENTS_MAX as u64 + 10).for_each(|at| trace.add(at, None, "tick", [at, 0], ""));
         let tail = trace.tail(|_| String::new());
         assert_eq!(tail.len(), TAIL_EVENTS_MAX);

@@ -1,7 +1,6 @@
 //! Follow-ups: what an event of one log makes other logs do happens, whatever happens in between, and once.
 
 use super::rig::{Rig, user_id};
-use super::through::{Held, Order, Through};
 use actors::command::{Command, Verb};
 use actors::context::Context;
 use actors::store::memory::MemoryStore;
@@ -9,6 +8,7 @@ use proto::id::{ChannelId, ConversationId};
 use proto::refusal::Refusal;
 use proto::v1::ConversationKind;
 use proto::v1::event::Body;
+use simulations::world::through::{Held, Order, Through};
 
 #[test]
 fn what_follows_is_done_though_the_channel_fails_and_nobody_listens() {

@@ -1,7 +1,6 @@
 //! Channels that nobody works on: what listening to them needs, and what a node that died left to be done.
 
 use super::rig::{Rig, user_id};
-use super::through::{Held, Order, Through};
 use actors::channel::load;
 use actors::command::Verb;
 use actors::context::Context;
@@ -9,6 +8,7 @@ use actors::store::LogId;
 use actors::store::memory::MemoryStore;
 use proto::id::ChannelId;
 use proto::v1::event::Body;
+use simulations::world::through::{Held, Order, Through};
 
 #[test]
 fn a_tail_is_known_without_an_actor_once_nothing_is_left_to_be_done() {

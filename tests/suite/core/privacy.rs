@@ -1,7 +1,6 @@
 //! Who hears what: an event reaches only who was a member at its seq, and what was deleted nobody any more.
 
 use super::rig::{Rig, user_id};
-use super::through::{Held, Order, Through};
 use actors::command::{Command, Verb};
 use actors::context::Context;
 use actors::opening::{self, Plan};
@@ -9,6 +8,7 @@ use actors::store::memory::MemoryStore;
 use proto::id::{ChannelId, ConversationId};
 use proto::v1::event::Body;
 use proto::v1::{Content, ConversationKind, Event};
+use simulations::world::through::{Held, Order, Through};
 
 fn content_of(event: &Event) -> Option<Content> {
     match &event.body {

@@ -1,7 +1,6 @@
 //! Engines that take their time, refuse and fail: nobody waits for ever, and nothing is said that is not so.
 
 use super::rig::{Rig, says, text_of};
-use super::through::{Held, Hook, Order, Through};
 use super::{acked, post};
 use actors::command::Verb;
 use actors::store::memory::MemoryStore;
@@ -11,6 +10,7 @@ use futures::future::{BoxFuture, poll_immediate, ready};
 use proto::refusal::Refusal;
 use proto::v1::server_frame::Frame as Say;
 use proto::v1::{Content, Head};
+use simulations::world::through::{Held, Hook, Order, Through};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};

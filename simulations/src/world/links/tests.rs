@@ -98,7 +98,7 @@ macro_rules! cases {
         $(#[test] fn $case() {
             let worlds = [(LinkConfig::default(), Crash::Process), (tight(), Crash::Power)];
             for (seed, (config, crash)) in (1..=SEEDS).zip(worlds.into_iter().cycle()) {
-                let report = World::simulate(seed, false, |world| async move {
+                let report = World::simulate(seed, Telling::Silent, |world| async move {
                     let rig = Rig::new(&world, config, crash);
                     contract::$case(&rig).await;
                     Ok(())
@@ -121,7 +121,7 @@ cases! {
 
 #[test]
 fn the_links_of_an_ended_life_are_closed() {
-    let report = World::simulate(1, false, |world| async move {
+    let report = World::simulate(1, Telling::Silent, |world| async move {
         let rig = Rig::new(&world, LinkConfig::default(), Crash::Process);
         let old = rig.links(1);
         while !matches!(old.next().await, Some(LinkEvent::Up { .. })) {}
@@ -135,7 +135,7 @@ fn the_links_of_an_ended_life_are_closed() {
 
 #[test]
 fn a_peer_that_falls_silent_is_down_within_the_time_that_heartbeats_may_be_missing() {
-    let report = World::simulate(1, false, |world| async move {
+    let report = World::simulate(1, Telling::Silent, |world| async move {
         let config = LinkConfig::default();
         let rig = Rig::new(&world, config, Crash::Power);
         let links = rig.links(0);

@@ -10,7 +10,7 @@ fn connected<F>(scenario: impl FnOnce(World, Ends) -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let report = World::simulate(11, false, |world| async move {
+    let report = World::simulate(11, Telling::Silent, |world| async move {
         let machines = [0, 1].map(|number| world.machine(format!("m{number}"), Hardware::default()));
         machines.iter().for_each(|machine| drop(world.boot(*machine)));
         let mut listener = world.listen(machines[1], PORT);

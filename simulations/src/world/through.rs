@@ -1,4 +1,4 @@
-//! A store with somebody in front of it, who counts, holds up or breaks its calls.
+//! A store with somebody in front of it, who counts, holds up, breaks or belies its calls.
 
 use actors::store::{
     Answer, Append, Appended, KeySeen, Listed, LogId, LogPage, MessageRange, ReactionCount, Store, StoreError,
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::sync::watch;
 
 /// What is done to the calls of a store.
-pub(crate) trait Hook: Send + Sync + 'static {
+pub trait Hook: Clone + Send + Sync + 'static {
     /// Sees every read by its name.
     fn read(&self, _name: &'static str) {}
     /// Whether the task that makes this read panics, as a defect of an engine would make it.
@@ -26,14 +26,35 @@ pub(crate) trait Hook: Send + Sync + 'static {
         false
     }
     /// What an append waits for before it reaches the store; an answer is given in the store's place.
-    fn append(&self, _append: &Append) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
+    fn append(
+        &self,
+        _append: &Append,
+        _store: &Arc<dyn Store>,
+    ) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
         ready(None).boxed()
+    }
+    /// What the appender hears of an append that the store has answered.
+    fn appended(
+        &self,
+        _append: &Append,
+        _store: &Arc<dyn Store>,
+        answer: Result<Appended, StoreError>,
+    ) -> BoxFuture<'static, Result<Appended, StoreError>> {
+        ready(answer).boxed()
+    }
+    /// What a read waits for; an error is given in the store's place. `None`: nothing.
+    fn delay(&self, _name: &'static str) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
+        None
+    }
+    /// Whether another node may hold the same store.
+    fn is_shared(&self) -> bool {
+        false
     }
 }
 
 /// What becomes of appends.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Order {
+pub enum Order {
     /// They reach the store.
     Pass,
     /// They wait for another order.
@@ -44,27 +65,33 @@ pub(crate) enum Order {
 
 /// Holds appends to some logs up.
 #[derive(Clone)]
-pub(crate) struct Held {
+pub struct Held {
     order: watch::Sender<Order>,
     which: fn(&LogId) -> bool,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Held {
-    pub(crate) fn new(which: fn(&LogId) -> bool) -> Self {
+    /// Lets appends to the logs that `which` names pass until another order comes.
+    pub fn new(which: fn(&LogId) -> bool) -> Self {
         Self { order: watch::channel(Order::Pass).0, which, waiting: Arc::default() }
     }
     /// How many appends wait.
-    pub(crate) fn waiting(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }
-    pub(crate) fn order(&self, order: Order) {
+    /// What becomes of them from now on.
+    pub fn order(&self, order: Order) {
         self.order.send_replace(order);
     }
 }
 
 impl Hook for Held {
-    fn append(&self, append: &Append) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
+    fn append(
+        &self,
+        append: &Append,
+        _store: &Arc<dyn Store>,
+    ) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
         if !(self.which)(&append.log) {
             return ready(None).boxed();
         }
@@ -80,13 +107,14 @@ impl Hook for Held {
 }
 
 /// A store behind a hook.
-pub(crate) struct Through<S, H> {
+pub struct Through<S, H> {
     inner: Arc<S>,
     hook: H,
 }
 
 impl<S, H> Through<S, H> {
-    pub(crate) fn new(inner: S, hook: H) -> Self {
+    /// Puts `hook` in front of a store.
+    pub fn new(inner: S, hook: H) -> Self {
         Self { inner: Arc::new(inner), hook }
     }
 }
@@ -95,11 +123,15 @@ macro_rules! store_behind_a_hook {
     ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)+) => {
         impl<S: Store, H: Hook> Store for Through<S, H> {
             fn append(&self, append: Append) -> Answer<Appended> {
-                let (inner, held) = (self.inner.clone(), self.hook.append(&append));
+                let inner: Arc<dyn Store> = self.inner.clone();
+                let (hook, held) = (self.hook.clone(), self.hook.append(&append, &inner));
                 async move {
                     match held.await {
                         Some(answer) => answer,
-                        None => inner.append(append).await,
+                        None => {
+                            let answer = inner.append(append.clone()).await;
+                            hook.appended(&append, &inner, answer).await
+                        }
                     }
                 }
                 .boxed()
@@ -109,7 +141,15 @@ macro_rules! store_behind_a_hook {
                 if self.hook.breaks(stringify!($name)) {
                     return async { panic!("asked to panic, as a defect would") }.boxed();
                 }
-                self.inner.$name($($arg),*)
+                let read = self.inner.$name($($arg),*);
+                match self.hook.delay(stringify!($name)) {
+                    None => read,
+                    Some(delay) => async move {
+                        delay.await?;
+                        read.await
+                    }
+                    .boxed(),
+                }
             })+
         }
     };
@@ -151,5 +191,8 @@ impl<S: Claims, H: Hook> Claims for Through<S, H> {
     }
     fn claim(&self, claims: Vec<Claim>) -> BoxFuture<'static, Result<Vec<ClaimOutcome>, ClaimsError>> {
         self.inner.claim(claims)
+    }
+    fn is_exclusive(&self) -> bool {
+        self.inner.is_exclusive() && !self.hook.is_shared()
     }
 }

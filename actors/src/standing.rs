@@ -1,0 +1,89 @@
+//! Whether this node still owns what it believes to own: rule F6, and what a node does that has been replaced.
+//!
+//! Owns: when each partition of the slot table was last read.
+//! Promises: reads and subscriptions are answered from memory only under a claim that was confirmed within the last 2 s
+//! of the monotonic clock, as far as the store answers.
+//! May lose: nothing; it is asked again.
+//! Never does: stand in for the fence, which alone keeps a replaced owner from writing.
+
+use cluster::claimant::PARTITIONS;
+use cluster::claims::{Claims, SLOTS_PER_PARTITION};
+use cluster::fence::{Freshness, freshness};
+use cluster::host::{FaultPoint, Host};
+use cluster::router::{Route, Router};
+use cluster::slots::Slot;
+use cluster::table::Owner;
+use proto::v1::SlotRow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What is known of the own claims. Cheap to clone.
+#[derive(Clone)]
+pub struct Standing(Arc<Shared>);
+
+struct Shared {
+    host: Host,
+    claims: Arc<dyn Claims>,
+    routes: Router,
+    /// By partition: microseconds of the monotonic clock at which its rows were last asked for.
+    confirmed_us: Vec<AtomicU64>,
+    replaced: Notify,
+}
+
+impl Standing {
+    /// Right after all slots were claimed.
+    pub fn new(host: Host, claims: Arc<dyn Claims>, routes: Router) -> Self {
+        let now = micros(host.monotonic());
+        let confirmed_us = (0..PARTITIONS).map(|_| AtomicU64::new(now)).collect();
+        Self(Arc::new(Shared { host, claims, routes, confirmed_us, replaced: Notify::new() }))
+    }
+
+    /// Whether the slot may be answered for from memory. Reads its claim where that was not confirmed lately; a store
+    /// that does not answer leaves it as it was, for there is nobody else to ask.
+    pub async fn holds(&self, slot: Slot) -> bool {
+        if self.0.claims.is_exclusive() {
+            return true;
+        }
+        let partition = slot.number() / SLOTS_PER_PARTITION;
+        let last = Duration::from_micros(self.0.confirmed_us[usize::from(partition)].load(Relaxed));
+        let now = self.0.host.monotonic();
+        if freshness(now, last, false) != Freshness::Fresh {
+            self.0.host.fault(FaultPoint::ClaimReread);
+            match self.0.claims.read(partition).await {
+                Ok(rows) => {
+                    self.0.confirmed_us[usize::from(partition)].fetch_max(micros(now), Relaxed);
+                    self.learn(&rows);
+                }
+                Err(error) => {
+                    metrics::counter!("waggle_stale_answers_total").increment(1);
+                    tracing::warn!(%slot, %error, "claim could not be confirmed; answering from what was known");
+                }
+            }
+        }
+        matches!(self.0.routes.route(slot), Route::Local { .. })
+    }
+
+    /// Takes rows that were read. One that names a later life of this node says that it has been replaced.
+    pub fn learn(&self, rows: &[(Slot, SlotRow)]) {
+        let me = self.0.routes.me();
+        let owners: Vec<(Slot, Owner)> =
+            rows.iter().filter_map(|(slot, row)| Some((*slot, Owner::of_row(*slot, row).ok()??))).collect();
+        let changed = self.0.routes.table().apply(&owners);
+        let replaced =
+            |(slot, owner): &(Slot, Owner)| changed.contains(slot) && me.is_other_life_of(&owner.node);
+        if owners.iter().any(replaced) {
+            self.0.replaced.notify_one();
+        }
+    }
+
+    /// Completes when another life of this node has taken its slots.
+    pub async fn replaced(&self) {
+        self.0.replaced.notified().await;
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,313 @@
+//! Carries faults out, and heals them.
+
+use crate::{
+    clients::strangers,
+    faults::{Fault, Way},
+    stage::{self, Stage, site::Site},
+    world::{
+        World,
+        clock::Skew,
+        machine::{Crash, Hardware, MachineId},
+        network::Latency,
+        report::Violation,
+    },
+};
+use cluster::host::{Entropy, FaultPoint};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+/// How long a trap waits for its fault point.
+const TRAP_MAX: Duration = Duration::from_secs(20);
+/// How long a disk's access takes when it is well.
+const ACCESS: Latency = (Duration::from_micros(100), Duration::from_millis(2));
+/// Time until somebody notices that a node is frozen.
+const NOTICED: Duration = Duration::from_millis(500);
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+impl Stage {
+    /// Strikes, and heals what heals by itself. Completes when it is over.
+    pub async fn strike(self: Arc<Self>, fault: Fault, chance: Entropy) -> Result<(), Violation> {
+        self.world.count_of("fault", fault.name());
+        self.world.note(None, "fault", [0, 0], fault.name());
+        self.world.tell(|| format!("{}: {fault:?}", fault.name()));
+        match (fault.site(), fault.client()) {
+            (Some(site), _) => self.at_site(&self.sites[site].clone(), fault, chance).await,
+            (_, Some(client)) => {
+                self.at_client(client, fault).await;
+                Ok(())
+            }
+            _ => {
+                self.between_nodes(fault).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn at_site(&self, site: &Arc<Site>, fault: Fault, chance: Entropy) -> Result<(), Violation> {
+        let world = &self.world;
+        match fault {
+            Fault::Crash { down_ms, .. } => self.down(site, Crash::Process, down_ms).await,
+            Fault::PowerCut { down_ms, .. } => self.down(site, Crash::Power, down_ms).await,
+            Fault::CrashAt { point, passage, power, down_ms, .. } => {
+                let crash = if power { Crash::Power } else { Crash::Process };
+                let point = FaultPoint::ALL[point % FaultPoint::ALL.len()];
+                self.trap(site, point, passage, crash, down_ms).await
+            }
+            Fault::CrashLoop { times, .. } => self.crash_loop(site, times).await,
+            Fault::FullDisk { blocks, for_ms, .. } => {
+                site.disk().set_room(Some(blocks));
+                world.sleep(ms(for_ms)).await;
+                site.disk().set_room(None);
+                Ok(())
+            }
+            Fault::SlowDisk { access_ms, for_ms, .. } => {
+                world.set_blocking(site.disk_machine(), (ACCESS.0, ms(access_ms)));
+                world.sleep(ms(for_ms)).await;
+                world.set_blocking(site.disk_machine(), ACCESS);
+                Ok(())
+            }
+            Fault::BrokenDisk { changes, for_ms, .. } => {
+                site.disk().break_in(Some(changes));
+                world.sleep(ms(for_ms)).await;
+                self.whole_power_cut(site).await
+            }
+            Fault::Pause { for_ms, .. } => {
+                world.pause(site.machine(), ms(for_ms));
+                world.sleep(ms(for_ms)).await;
+                Ok(())
+            }
+            Fault::ClockStep { by_ms, .. } => {
+                site.set_clock(|skew| Skew { offset_us: skew.offset_us + by_ms * 1000, ..skew });
+                Ok(())
+            }
+            Fault::ClockDrift { ppm, .. } => {
+                site.set_clock(|skew| Skew { drift_ppm: ppm, ..skew });
+                Ok(())
+            }
+            Fault::Storm { .. } => {
+                let there = self.places.iter().filter(|place| Arc::ptr_eq(self.site_of(place.tenant), site));
+                there.for_each(|place| world.reset(place.machine, site.machine()));
+                Ok(())
+            }
+            Fault::Strangers { count, .. } => {
+                for number in 0..count {
+                    let me = world.machine(format!("stranger-{number}"), Hardware::default());
+                    let (host, chance) = (world.boot(me), chance.fork(&format!("stranger/{number}")));
+                    let visit = strangers::visit(world.clone(), me, host.clone(), site.machine(), chance);
+                    host.spawn("stranger", visit);
+                }
+                Ok(())
+            }
+            Fault::Takeover { frozen_ms, .. } => self.take_over(site, frozen_ms).await,
+            other => {
+                self.in_a_mood(site, other).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Weather of a store.
+    async fn in_a_mood(&self, site: &Site, fault: Fault) {
+        let for_ms = match fault {
+            Fault::SlowStore { late_ms, for_ms, .. } => {
+                site.moods.lock().late = Some(ms(late_ms));
+                for_ms
+            }
+            Fault::LyingStore { lie, one_in, for_ms, .. } => {
+                site.moods.lock().lie = Some((lie, one_in));
+                for_ms
+            }
+            Fault::Throttled { one_in, for_ms, .. } => {
+                site.moods.lock().throttle = Some(one_in);
+                for_ms
+            }
+            Fault::Refused { for_ms, .. } => {
+                site.moods.lock().refuses = true;
+                for_ms
+            }
+            // Bit rot waits for the end.
+            _ => return,
+        };
+        self.world.sleep(ms(for_ms)).await;
+        *site.moods.lock() = Default::default();
+    }
+
+    async fn at_client(&self, client: usize, fault: Fault) {
+        let (world, place) = (&self.world, &self.places[client]);
+        let (me, site) = (place.machine, self.site_of(place.tenant));
+        match fault {
+            Fault::Cut { way, for_ms, .. } => self.cut(me, site.machine(), way, ms(for_ms)).await,
+            Fault::HalfOpen { for_ms, .. } => self.cut(me, site.machine(), Way::Both, ms(for_ms)).await,
+            Fault::Delay { late_ms, for_ms, .. } => {
+                let server = site.machine();
+                let late = (Duration::from_micros(100), ms(late_ms));
+                let paths = [(me, server), (server, me)];
+                paths.iter().for_each(|(from, to)| world.set_latency(*from, *to, late));
+                world.sleep(ms(for_ms)).await;
+                let well = crate::world::network::LATENCY_DEFAULT;
+                paths.iter().for_each(|(from, to)| world.set_latency(*from, *to, well));
+            }
+            Fault::Reset { .. } => world.reset(me, site.machine()),
+            Fault::ClientPause { for_ms, .. } => {
+                world.pause(me, ms(for_ms));
+                world.sleep(ms(for_ms)).await;
+            }
+            Fault::SlowReader { for_ms, .. } => {
+                let until = world.now() + ms(for_ms);
+                place.deaf_until.store(u64::try_from(until.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+                world.sleep(ms(for_ms)).await;
+            }
+            _ => {}
+        }
+    }
+
+    async fn between_nodes(&self, fault: Fault) {
+        match fault {
+            Fault::LinkCut { one, other, way, for_ms } => {
+                let (one, other) = (self.sites[one].machine(), self.sites[other].machine());
+                self.cut(one, other, way, ms(for_ms)).await;
+            }
+            Fault::LossyLink { one, other, one_in, for_ms } => {
+                let (one, other) = (self.sites[one].machine(), self.sites[other].machine());
+                for (from, to) in [(one, other), (other, one)] {
+                    self.world.set_loss(from, to, Some(one_in));
+                }
+                self.world.sleep(ms(for_ms)).await;
+                for (from, to) in [(one, other), (other, one)] {
+                    self.world.set_loss(from, to, None);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn cut(&self, one: MachineId, other: MachineId, way: Way, span: Duration) {
+        let paths = match way {
+            Way::Both => vec![(one, other), (other, one)],
+            Way::There => vec![(one, other)],
+            Way::Back => vec![(other, one)],
+        };
+        paths.iter().for_each(|(from, to)| self.world.cut(*from, *to));
+        self.world.sleep(span).await;
+        paths.iter().for_each(|(from, to)| self.world.heal(*from, *to));
+    }
+
+    /// Ends a node's life and sees to it that it comes back.
+    async fn down(&self, site: &Site, crash: Crash, down_ms: u64) -> Result<(), Violation> {
+        self.world.crash(site.machine(), crash);
+        self.back(site, ms(down_ms)).await
+    }
+
+    /// The disk goes on with what was synced: its machine loses its power.
+    async fn whole_power_cut(&self, site: &Site) -> Result<(), Violation> {
+        site.up().into_iter().for_each(|machine| self.world.crash(machine, Crash::Power));
+        self.back(site, ms(200)).await
+    }
+
+    async fn trap(
+        &self,
+        site: &Site,
+        point: FaultPoint,
+        passage: u64,
+        crash: Crash,
+        down_ms: u64,
+    ) -> Result<(), Violation> {
+        let machine = site.machine();
+        self.world.crash_at(machine, point, passage, crash);
+        let until = self.world.now() + TRAP_MAX;
+        while self.world.life(machine).is_some() && self.world.now() < until {
+            self.world.sleep(ms(20)).await;
+        }
+        if self.world.life(machine).is_some() {
+            // It never came by.
+            self.world.disarm(machine);
+            return Ok(());
+        }
+        self.world.tell(|| format!("{} dies at «{}»", site.id, point.name()));
+        self.back(site, ms(down_ms)).await
+    }
+
+    async fn crash_loop(&self, site: &Site, times: u64) -> Result<(), Violation> {
+        if site.repairing.swap(true, Relaxed) {
+            return Ok(());
+        }
+        self.world.crash(site.machine(), Crash::Process);
+        for number in 0..times {
+            self.world.sleep(ms(100)).await;
+            let point = [FaultPoint::BeforeClaims, FaultPoint::SlotsClaimed, FaultPoint::StoreCommit];
+            site.trap_next_boot(point[number as usize % point.len()]);
+            // It dies, which is the point.
+            let _ = site.boot().await;
+            if self.world.life(site.machine()).is_some() {
+                self.world.crash(site.machine(), Crash::Power);
+            }
+        }
+        site.repairing.store(false, Relaxed);
+        self.back(site, ms(100)).await
+    }
+
+    /// A second node takes the place of one that is frozen; that one thaws, and must find out.
+    async fn take_over(&self, site: &Site, frozen_ms: u64) -> Result<(), Violation> {
+        let (frozen, next) = (site.machine(), site.spare());
+        if site.repairing.swap(true, Relaxed) {
+            return Ok(());
+        }
+        if self.world.life(frozen).is_none() || frozen == next || self.world.life(next).is_some() {
+            site.repairing.store(false, Relaxed);
+            return Ok(());
+        }
+        self.world.pause(frozen, ms(frozen_ms));
+        self.world.sleep(NOTICED).await;
+        site.redirect();
+        site.repairing.store(false, Relaxed);
+        self.world.tell(|| format!("another {} starts in the place of the frozen one", site.id));
+        self.back(site, Duration::ZERO).await?;
+        self.world.sleep(ms(frozen_ms)).await;
+        // Whoever replaced it ends it, in time.
+        self.world.sleep(ms(8_000)).await;
+        self.world.crash(frozen, Crash::Process);
+        Ok(())
+    }
+
+    /// Boots a site that is down, unless somebody does already.
+    pub(crate) async fn back(&self, site: &Site, after: Duration) -> Result<(), Violation> {
+        if site.repairing.swap(true, Relaxed) {
+            return Ok(());
+        }
+        self.world.sleep(after).await;
+        let booted = if self.world.life(site.machine()).is_none() { stage::boot(site).await } else { Ok(()) };
+        site.repairing.store(false, Relaxed);
+        self.world.tell(|| format!("{} is up", site.id));
+        booted
+    }
+
+    /// Ends all weather: paths heal, disks have room, stores are honest, machines run.
+    pub async fn clear(&self) -> Result<(), Violation> {
+        self.world.heal_all();
+        self.world.resume_all();
+        self.wake_readers();
+        for site in &self.sites {
+            *site.moods.lock() = Default::default();
+            site.disk().set_room(None);
+            site.disk().break_in(None);
+            self.world.set_blocking(site.disk_machine(), ACCESS);
+            site.up().into_iter().for_each(|machine| self.world.disarm(machine));
+            if site.spare() != site.machine() {
+                self.world.crash(site.spare(), Crash::Process);
+            }
+            // Whoever was at it has been sent home.
+            site.repairing.store(false, Relaxed);
+            if site.node().is_none() {
+                self.world.crash(site.machine(), Crash::Process);
+                self.back(site, Duration::ZERO).await?;
+            }
+        }
+        World::tell(&self.world, || "the weather clears".to_owned());
+        Ok(())
+    }
+}

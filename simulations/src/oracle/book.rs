@@ -1,0 +1,100 @@
+//! What the oracle writes down.
+
+use proto::v1::Event;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Where an acknowledged command stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// Time of its event.
+    pub us: u64,
+    /// `None`: the answer named no seq (the Web API's do not).
+    pub seq: Option<u64>,
+}
+
+/// A command of a client.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Workspace and channel.
+    pub channel: String,
+    /// User.
+    pub sender: String,
+    /// Kind of deed.
+    pub kind: &'static str,
+    /// Hash of the text, for those that have one.
+    pub text: Option<u64>,
+    /// The message that it deletes.
+    pub deletes: Option<u64>,
+    /// World time at which it was first sent.
+    pub sent: Duration,
+    /// Its place, and when the client heard of it.
+    pub acked: Option<(Place, Duration)>,
+    /// Refused for good: the code, and whether it may have been done all the same.
+    pub given_up: Option<(String, bool)>,
+}
+
+impl Command {
+    /// Neither answered nor given up.
+    pub fn is_open(&self) -> bool {
+        self.acked.is_none() && self.given_up.is_none()
+    }
+}
+
+/// A run of events without a gap.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The seq before the first one.
+    pub from: u64,
+    /// A print of each.
+    pub prints: Vec<u64>,
+}
+
+/// What one client was shown of one channel: runs, the last of which goes on. A new one begins where the user joined
+/// again.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// In order.
+    pub runs: Vec<Run>,
+    /// Joins that the user's own log has told of, at which a run may begin.
+    begins: Vec<u64>,
+}
+
+impl Shown {
+    /// Nothing yet, after this seq.
+    pub fn from(from: u64) -> Self {
+        Self { runs: vec![Run { from, prints: Vec::new() }], begins: Vec::new() }
+    }
+    /// The last seq that was shown.
+    pub fn last(&self) -> u64 {
+        self.runs.last().map_or(0, |run| run.from + run.prints.len() as u64)
+    }
+    /// A run may begin with this seq: the user joined there.
+    pub fn may_begin_at(&mut self, seq: u64) {
+        self.begins.push(seq);
+    }
+    /// Whether the user joined at this seq, as far as its own log has said.
+    pub fn begins(&self, seq: u64) -> bool {
+        self.begins.contains(&seq)
+    }
+    /// A new run, after this seq.
+    pub fn jump(&mut self, from: u64) {
+        self.runs.push(Run { from, prints: Vec::new() });
+    }
+    /// The next event.
+    pub fn take(&mut self, event: &Event) {
+        if let Some(run) = self.runs.last_mut() {
+            run.prints.push(super::logs::print(event));
+        }
+    }
+}
+
+/// Everything that was heard.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// By idempotency key.
+    pub commands: BTreeMap<String, Command>,
+    /// By client, then workspace and channel.
+    pub shown: BTreeMap<usize, BTreeMap<String, Shown>>,
+    /// Deletions that were acknowledged: channel and message, and when.
+    pub deleted: BTreeMap<(String, u64), Duration>,
+}

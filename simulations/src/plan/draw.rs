@@ -1,0 +1,304 @@
+//! Draws a plan from a seed: swarm testing (Groce and others, "Swarm Testing", ISSTA 2012). Every seed leaves out most
+//! kinds of faults and some kinds of deeds, so that no kind hides another, and draws its own rates.
+
+use crate::{
+    faults::{Fault, KINDS, Lie, Way},
+    plan::{
+        Channel, Client, Deed, Do, Plan, Site, Timed, Workspace,
+        workload::{self, STADIUM_ONE_IN, WORKLOADS, Workload},
+    },
+};
+use cluster::host::{Entropy, FaultPoint};
+
+/// Fewest workspaces of a world: tenants must have somebody to be kept apart from.
+pub const WORKSPACES_MIN: u64 = 3;
+/// Length of the weather, ms, at least and at most.
+const WEATHER_MS: (u64, u64) = (20_000, 45_000);
+/// One kind of fault in so many is part of a seed.
+const KIND_ONE_IN: u64 = 6;
+/// Most faults of one kind.
+const OF_KIND_MAX: u64 = 2;
+/// One kind of deed in so many is left out.
+const LEFT_OUT_ONE_IN: u64 = 5;
+/// One seed in so many has channels that are a bucket old.
+const AGED_ONE_IN: u64 = 24;
+/// Messages of such a channel: the next bucket opens while people talk.
+const AGED_MESSAGES: (u64, u64) = (4060, 4090);
+/// Words of a message.
+const WORDS_MAX: u64 = 12;
+
+/// What may be asked of the drawing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// This workload and no other.
+    pub workload: Option<&'a str>,
+    /// The weather lasts this long, ms.
+    pub length_ms: Option<u64>,
+}
+
+/// The plan of a stream of chance.
+pub fn plan(chance: &Entropy, wish: Wish<'_>) -> Plan {
+    let workload = pick_workload(&chance.fork("workload"), wish.workload);
+    let length = chance.fork("length");
+    let clears_at_ms = wish.length_ms.unwrap_or_else(|| between(&length, WEATHER_MS));
+    let who = chance.fork("who");
+    let sites: Vec<Site> = (0..1 + who.below(3)).map(|_| site(&who)).collect();
+    let aged = who.chance(1, AGED_ONE_IN);
+    let workspaces: Vec<Workspace> = (0..WORKSPACES_MIN as usize)
+        .map(|at| workspace(&who, workload, at % sites.len(), aged && at == 0))
+        .collect();
+    let clients = clients(&who, workload, &workspaces);
+    let mut plan = Plan {
+        workload: workload.name.to_owned(),
+        sites,
+        workspaces,
+        clients,
+        deeds: Vec::new(),
+        faults: Vec::new(),
+        clears_at_ms,
+        tight: who.chance(1, 3),
+    };
+    plan.deeds = deeds(&chance.fork("deeds"), workload, &plan);
+    plan.faults = faults(&chance.fork("faults"), &plan);
+    plan
+}
+
+fn between(chance: &Entropy, (low, high): (u64, u64)) -> u64 {
+    low + chance.below(high - low + 1)
+}
+
+fn below(chance: &Entropy, bound: usize) -> usize {
+    chance.below(bound.max(1) as u64) as usize
+}
+
+fn pick_workload(chance: &Entropy, wish: Option<&str>) -> &'static Workload {
+    if let Some(wished) = wish.and_then(workload::find) {
+        return wished;
+    }
+    if chance.chance(1, STADIUM_ONE_IN)
+        && let Some(stadium) = workload::find("stadium")
+    {
+        return stadium;
+    }
+    weighted(chance, WORKLOADS.iter().map(|workload| (workload, workload.share)))
+}
+
+fn weighted<T>(chance: &Entropy, choices: impl Iterator<Item = (T, u64)> + Clone) -> T {
+    let mut left = chance.below(choices.clone().map(|(_, weight)| weight).sum());
+    for (choice, weight) in choices {
+        if left < weight {
+            return choice;
+        }
+        left -= weight;
+    }
+    unreachable!("a draw below the sum of the weights")
+}
+
+fn site(chance: &Entropy) -> Site {
+    let offset_us = between(chance, (0, 1_000_000)) as i64 - 500_000;
+    let drift_ppm = if chance.chance(1, 3) { between(chance, (0, 20_000)) as i64 - 10_000 } else { 0 };
+    Site { offset_us, drift_ppm, remote_store: chance.chance(1, 4) }
+}
+
+fn workspace(chance: &Entropy, workload: &Workload, site: usize, aged: bool) -> Workspace {
+    let people = between(chance, workload.people) as usize;
+    let channels = (0..between(chance, workload.channels))
+        .map(|number| {
+            let all = number == 0;
+            let members = (0..people).filter(|person| *person == 0 || all || chance.chance(3, 5)).collect();
+            Channel {
+                members,
+                private: !all && chance.chance(1, 4),
+                silent_members: if all { workload.silent_members } else { 0 },
+                aged: if all && aged { between(chance, AGED_MESSAGES) as usize } else { 0 },
+            }
+        })
+        .collect();
+    Workspace { site, people, channels }
+}
+
+fn clients(chance: &Entropy, workload: &Workload, workspaces: &[Workspace]) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for (workspace, there) in workspaces.iter().enumerate() {
+        for person in 0..there.people {
+            let second = chance.chance(1, workload.second_device_one_in);
+            for _ in 0..1 + usize::from(second) {
+                let device = weighted(chance, workload.devices.iter().copied());
+                clients.push(Client { workspace, person, device });
+            }
+        }
+    }
+    clients
+}
+
+fn deeds(chance: &Entropy, workload: &Workload, plan: &Plan) -> Vec<Deed> {
+    let left_out = |name: &str| name != "post" && chance.fork(name).chance(1, LEFT_OUT_ONE_IN);
+    let weights: Vec<_> = workload.deeds.iter().filter(|(name, _)| !left_out(name)).copied().collect();
+    let mut deeds = Vec::new();
+    for (number, client) in plan.clients.iter().enumerate() {
+        let own = chance.fork(&format!("client/{number}"));
+        let mut at_ms = own.below(workload.gap_ms * 2);
+        while at_ms < plan.clears_at_ms {
+            let name = weighted(&own, weights.iter().copied());
+            let what = deed(&own, name, client, &plan.workspaces[client.workspace]);
+            deeds.push(Deed { at_ms, client: number, what });
+            at_ms += 1 + own.below(workload.gap_ms * 2);
+        }
+    }
+    deeds.sort_by_key(|deed| deed.at_ms);
+    deeds
+}
+
+fn deed(chance: &Entropy, name: &str, client: &Client, there: &Workspace) -> Do {
+    let in_it = |channel: &&(usize, &Channel)| channel.1.members.contains(&client.person);
+    let all: Vec<(usize, &Channel)> = there.channels.iter().enumerate().collect();
+    let own: Vec<usize> = all.iter().filter(in_it).map(|(number, _)| *number).collect();
+    let channel = own[below(chance, own.len())];
+    let any = below(chance, all.len());
+    let back = below(chance, if chance.chance(1, 4) { 40 } else { 5 });
+    let words = 1 + chance.below(if chance.chance(1, 60) { 600 } else { WORDS_MAX }) as usize;
+    let person = below(chance, there.people);
+    match name {
+        "flood" => Do::Flood { channel, count: 10 + below(chance, 50) },
+        "edit" => Do::Edit { channel, back, words },
+        "delete" => Do::Delete { channel, back },
+        "react" => Do::React { channel, back, emoji: below(chance, 4) },
+        "unreact" => Do::Unreact { channel, back, emoji: below(chance, 4) },
+        "mark" => Do::Mark { channel, back },
+        "typing" => Do::Typing { channel },
+        "join" => Do::Join { channel: any },
+        "leave" => Do::Leave { channel: if chance.chance(1, 2) { any } else { channel } },
+        "invite" => Do::Invite { channel, person },
+        "kick" => Do::Kick { channel, person },
+        "direct" => Do::Direct { person },
+        "range" => Do::Range { channel, back: chance.below(60), limit: 1 + chance.below(80) as u32 },
+        "history" => Do::History { channel, limit: 1 + below(chance, 60) },
+        "reconnect" => Do::Reconnect,
+        "again" => Do::Again { changed: chance.chance(1, 4) },
+        "nonsense" => Do::Nonsense { kind: below(chance, 4) },
+        "revoke" => Do::Revoke,
+        _ => Do::Post {
+            channel,
+            words,
+            thread: chance.chance(1, 4).then_some(back),
+            broadcast: chance.chance(1, 4),
+            mention: chance.chance(1, 8).then_some(person),
+        },
+    }
+}
+
+fn faults(chance: &Entropy, plan: &Plan) -> Vec<Timed> {
+    let mut faults = Vec::new();
+    for kind in KINDS {
+        let own = chance.fork(kind.name);
+        if !own.chance(1, KIND_ONE_IN) {
+            continue;
+        }
+        for _ in 0..1 + own.below(OF_KIND_MAX) {
+            let at_ms = between(&own, (500, plan.clears_at_ms.saturating_sub(1000).max(501)));
+            faults.extend(fault(&own, kind.name, plan).map(|what| Timed { at_ms, what }));
+        }
+    }
+    faults.sort_by_key(|fault| fault.at_ms);
+    faults
+}
+
+/// A fault of this kind; `None` where there is nothing that it could strike.
+fn fault(chance: &Entropy, name: &str, plan: &Plan) -> Option<Fault> {
+    let site = below(chance, plan.sites.len());
+    let client = below(chance, plan.clients.len());
+    let way = [Way::Both, Way::There, Way::Back][below(chance, 3)];
+    let for_ms = between(chance, (200, 12_000));
+    let down_ms = between(chance, (50, 4_000));
+    let one_in = between(chance, (1, 8));
+    let pair = || {
+        let other = (site + 1 + below(chance, plan.sites.len().saturating_sub(1))) % plan.sites.len();
+        (other != site).then_some((site, other))
+    };
+    Some(match name {
+        "crash" => Fault::Crash { site, down_ms },
+        "crash-at" => Fault::CrashAt {
+            site,
+            point: below(chance, FaultPoint::ALL.len()),
+            passage: between(chance, (1, 30)),
+            power: chance.chance(1, 2),
+            down_ms,
+        },
+        "crash-loop" => Fault::CrashLoop { site, times: between(chance, (2, 4)) },
+        "power-cut" => Fault::PowerCut { site, down_ms },
+        "full-disk" => Fault::FullDisk { site, blocks: chance.below(64), for_ms },
+        "slow-disk" => Fault::SlowDisk { site, access_ms: between(chance, (5, 1500)), for_ms },
+        "broken-disk" => Fault::BrokenDisk { site, changes: chance.below(60), for_ms: down_ms },
+        "bit-rot" => Fault::BitRot { site, flips: 1 + below(chance, 12) },
+        "pause" => Fault::Pause { site, for_ms: between(chance, (10, 30_000)) },
+        "clock-step" => Fault::ClockStep { site, by_ms: between(chance, (0, 7_200_000)) as i64 - 3_600_000 },
+        "clock-drift" => Fault::ClockDrift { site, ppm: between(chance, (0, 20_000)) as i64 - 10_000 },
+        "cut" => Fault::Cut { client, way, for_ms },
+        "half-open" => Fault::HalfOpen { client, for_ms: 60_000 },
+        "delay" => Fault::Delay { client, late_ms: between(chance, (20, 3_000)), for_ms },
+        "reset" => Fault::Reset { client },
+        "client-pause" => Fault::ClientPause { client, for_ms: between(chance, (100, 40_000)) },
+        "slow-reader" => Fault::SlowReader { client, for_ms: between(chance, (1_000, 20_000)) },
+        "storm" => Fault::Storm { site },
+        "strangers" => Fault::Strangers { site, count: 1 + below(chance, 12) },
+        "slow-store" => Fault::SlowStore { site, late_ms: between(chance, (10, 4_000)), for_ms },
+        "lying-store" => {
+            let lie = [Lie::AppliedUnheard, Lie::Lost, Lie::Late, Lie::Twice][below(chance, 4)];
+            Fault::LyingStore { site, lie, one_in, for_ms }
+        }
+        "throttled" => Fault::Throttled { site, one_in, for_ms },
+        "refused" => Fault::Refused { site, for_ms },
+        "link-cut" => pair().map(|(one, other)| Fault::LinkCut { one, other, way, for_ms })?,
+        "lossy-link" => {
+            pair().map(|(one, other)| Fault::LossyLink { one, other, one_in: one_in + 1, for_ms })?
+        }
+        "takeover" if plan.sites[site].remote_store => {
+            Fault::Takeover { site, frozen_ms: between(chance, (500, 15_000)) }
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn of(seed: u64) -> Plan {
+        plan(&Entropy::from_u64(seed).fork("plan"), Wish::default())
+    }
+
+    #[test]
+    fn a_seed_has_one_plan_and_a_plan_is_its_file() {
+        for seed in 0..20 {
+            let plan = of(seed);
+            assert_eq!(plan, of(seed));
+            assert_eq!(Plan::from_json(&plan.to_json()).expect("its own file"), plan);
+        }
+        assert_ne!(of(1), of(2));
+    }
+
+    #[test]
+    fn two_hundred_seeds_have_every_kind_of_fault_deed_device_and_workload_but_the_rarest() {
+        let plans: Vec<Plan> = (0..200).map(of).collect();
+        let faults: BTreeSet<_> = plans.iter().flat_map(|plan| &plan.faults).map(|f| f.what.name()).collect();
+        assert_eq!(faults, KINDS.iter().map(|kind| kind.name).collect());
+        let devices: BTreeSet<_> = plans.iter().flat_map(|plan| &plan.clients).map(|c| c.device).collect();
+        assert_eq!(devices.len(), 4);
+        let workloads: BTreeSet<_> = plans.iter().map(|plan| plan.workload.clone()).collect();
+        assert!(workloads.len() >= WORKLOADS.len() - 1, "{workloads:?}");
+        let deeds: BTreeSet<_> = plans.iter().flat_map(|plan| &plan.deeds).map(|d| d.what.name()).collect();
+        assert_eq!(deeds.len(), 19, "{deeds:?}");
+    }
+
+    #[test]
+    fn there_are_always_three_tenants_and_a_swarm_leaves_most_faults_out() {
+        for seed in 0..100 {
+            let plan = of(seed);
+            assert_eq!(plan.workspaces.len(), 3);
+            let kinds: BTreeSet<_> = plan.faults.iter().map(|fault| fault.what.name()).collect();
+            assert!(kinds.len() < KINDS.len() / 2, "seed {seed}: {kinds:?}");
+            assert!(plan.faults.is_sorted_by_key(|fault| fault.at_ms));
+        }
+    }
+}

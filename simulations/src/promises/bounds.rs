@@ -1,0 +1,39 @@
+//! Coming back costs few reads of the store, and so does everything else.
+
+use super::Promise;
+use crate::world::{gauges::Gauges, report::Violation};
+
+/// See above.
+pub const PROMISE: Promise = Promise {
+    name: "reads are bounded",
+    says: "Coming back costs few reads of the store, and so does everything else.",
+};
+
+/// Reads of the store that one connection or call may cost: token, user, memberships, the marks of each follow.
+const READS_PER_VISIT: u64 = 24;
+/// Reads of one command: rows that left memory, keys of old buckets, the log after a refusal.
+const READS_PER_COMMAND: u64 = 8;
+/// Reads of a start: slot partitions, last activity, and every channel's state once.
+const READS_PER_BOOT: u64 = 64 + 400;
+
+/// What a world did that costs reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    /// Connections and calls of the Web API.
+    pub visits: u64,
+    /// Commands sent, retries included.
+    pub commands: u64,
+    /// Starts of nodes.
+    pub boots: u64,
+}
+
+/// Judges the reads of a whole run.
+pub fn reads(gauges: &Gauges, work: Work) -> Result<(), Violation> {
+    let writes = ["append", "claim", "retain_log", "retain_views"];
+    let writes: u64 = writes.iter().map(|name| gauges.labelled("store_qps", name)).sum();
+    let reads = gauges.sum("store_qps") - writes;
+    let budget =
+        work.visits * READS_PER_VISIT + work.commands * READS_PER_COMMAND + work.boots * READS_PER_BOOT;
+    PROMISE
+        .holds(reads <= budget, || format!("{reads} reads of the store where {budget} are allowed: {work:?}"))
+}

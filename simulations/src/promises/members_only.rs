@@ -1,0 +1,78 @@
+//! Only who was in a conversation at that moment is shown what was said in it.
+
+use super::Promise;
+use crate::{
+    oracle::{Logs, book::Book},
+    world::report::Violation,
+};
+use proto::v1::{Event, event::Body};
+use std::collections::BTreeMap;
+
+/// See above.
+pub const PROMISE: Promise = Promise {
+    name: "members only",
+    says: "Only who was in a conversation at that moment is shown what was said in it.",
+};
+
+/// From which seq to which each user was a member; the leave itself is still theirs.
+#[derive(Debug, Default)]
+pub struct Moves<'a>(BTreeMap<&'a str, Vec<(u64, u64)>>);
+
+impl<'a> Moves<'a> {
+    /// As the log has it.
+    pub fn of(log: &'a [Event]) -> Self {
+        let mut moves: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();
+        for event in log {
+            match &event.body {
+                Some(Body::Created(created)) => {
+                    for user in &created.members {
+                        moves.entry(user).or_default().push((event.seq, u64::MAX));
+                    }
+                }
+                Some(Body::Joined(joined)) => {
+                    moves.entry(&joined.user).or_default().push((event.seq, u64::MAX));
+                }
+                Some(Body::Left(left)) => {
+                    if let Some((_, until)) = moves.entry(&left.user).or_default().last_mut() {
+                        *until = event.seq;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Self(moves)
+    }
+    /// Whether the user was a member at this seq.
+    pub fn is_member(&self, user: &str, seq: u64) -> bool {
+        self.0.get(user).is_some_and(|moves| moves.iter().any(|(from, to)| (*from..=*to).contains(&seq)))
+    }
+    /// Whether the user became a member with this event.
+    pub fn joins(&self, user: &str, seq: u64) -> bool {
+        self.0.get(user).is_some_and(|moves| moves.iter().any(|(from, _)| *from == seq))
+    }
+}
+
+/// Nobody was shown anything that happened while they were not a member.
+pub fn judge(book: &Book, logs: &Logs, user_of: &dyn Fn(usize) -> String) -> Result<(), Violation> {
+    for (client, channels) in &book.shown {
+        let user = user_of(*client);
+        for (channel, shown) in channels {
+            let Some((_, name)) = channel.split_once('/') else { continue };
+            if name.starts_with("user:") || name.starts_with("ws:") {
+                let own = name.starts_with("ws:") || name == format!("user:{user}");
+                PROMISE.holds(own, || format!("client {client} of {user} was shown {channel}"))?;
+                continue;
+            }
+            let moves = Moves::of(logs.of(channel));
+            for run in &shown.runs {
+                let seqs = run.from + 1..=run.from + run.prints.len() as u64;
+                if let Some(seq) = seqs.into_iter().find(|seq| !moves.is_member(&user, *seq)) {
+                    return Err(PROMISE.broken(format!(
+                        "client {client} of {user} was shown {seq} of {channel} and was no member then"
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Nobody is shown what the history does not hold, and the history holds nothing that nobody sent.
+
+use super::Promise;
+use crate::{
+    oracle::{Logs, book::Book, logs},
+    world::report::Violation,
+};
+use proto::v1::event::Body;
+
+/// See above.
+pub const PROMISE: Promise = Promise {
+    name: "no phantoms",
+    says: "Nobody is shown what the history does not hold, and the history holds nothing that nobody sent.",
+};
+
+/// Everything that was shown is in the log, and every message in it was sent, with these words.
+pub fn judge(book: &Book, logs: &Logs) -> Result<(), Violation> {
+    for (client, channels) in &book.shown {
+        for (channel, shown) in channels {
+            PROMISE.holds(shown.last() <= logs.tail(channel), || {
+                format!(
+                    "client {client} was shown {} of {channel}, which ends at {}",
+                    shown.last(),
+                    logs.tail(channel)
+                )
+            })?;
+        }
+    }
+    for (channel, events) in logs.iter() {
+        for event in events {
+            let Some(content) = logs::content(event) else { continue };
+            if event.key.is_empty() || event.key.starts_with("s-") {
+                // Under no key of a client: RTM's, and the founder's.
+                continue;
+            }
+            let sent = book.commands.get(&event.key);
+            let known =
+                sent.is_some_and(|command| command.channel == channel && command.sender == event.sender);
+            PROMISE.holds(known, || {
+                format!(
+                    "{channel} holds {} with key {} by {}, which nobody sent",
+                    event.seq, event.key, event.sender
+                )
+            })?;
+            let said = sent.and_then(|command| command.text);
+            let as_said = content.redacted || said == Some(logs::text_hash(&content.text));
+            PROMISE.holds(as_said, || {
+                let kind = if matches!(event.body, Some(Body::Edited(_))) { "edit" } else { "message" };
+                format!("{channel} {}: the {kind} does not say what was sent under {}", event.seq, event.key)
+            })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Nothing outlives what it belongs to: no panic goes unnoticed, no actor, session or connection stays behind.
+
+use super::Promise;
+use crate::world::{gauges::Gauges, report::Violation};
+
+/// See above.
+pub const PROMISE: Promise = Promise {
+    name: "nothing is left behind",
+    says: "No actor, session or connection outlives what it belongs to.",
+};
+
+/// Sessions and requests that healthy nodes still count after everybody left.
+pub fn after_all_left(sessions: usize) -> Result<(), Violation> {
+    PROMISE.holds(sessions == 0, || format!("{sessions} sessions are left after everybody went"))
+}
+
+/// Actors after all machines lost their power. The table is the process's: a process runs one world with actors.
+pub fn after_a_blackout() -> Result<(), Violation> {
+    let left = ractor::registry::get_all_pids().len();
+    PROMISE.holds(left == 0, || format!("{left} actors outlived their nodes"))
+}
+
+/// Panics that an actor's supervisor caught: none is planned.
+pub fn no_panics(gauges: &Gauges) -> Result<(), Violation> {
+    let names = ["waggle_channel_panics_total", "waggle_slot_panics_total", "waggle_task_panics_total"];
+    let panics: u64 = names.iter().map(|name| gauges.sum(name)).sum();
+    PROMISE.holds(panics == 0, || format!("{panics} panics were caught and counted"))
+}

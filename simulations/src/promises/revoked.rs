@@ -1,0 +1,21 @@
+//! A token that was ended opens nothing, and what it had opened is closed within five seconds.
+
+use super::Promise;
+use crate::world::report::Violation;
+use std::time::Duration;
+
+/// See above.
+pub const PROMISE: Promise = Promise {
+    name: "revoked is out",
+    says: "A token that was ended opens nothing, and what it had opened is closed within five seconds.",
+};
+
+/// How long a live session may go on.
+pub const WITHIN: Duration = Duration::from_secs(5);
+
+/// A connection whose token was revoked at `revoked` was sent an event that was made at `made`.
+pub fn shown(client: usize, revoked: Duration, made: Duration) -> Result<(), Violation> {
+    PROMISE.holds(made <= revoked + WITHIN, || {
+        format!("client {client} was shown an event of {made:?} on a token revoked at {revoked:?}")
+    })
+}

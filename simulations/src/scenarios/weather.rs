@@ -1,0 +1,207 @@
+//! Weather: everything of a plan happens in one world. Nodes on disks, people with habits, and whatever the seed has in
+//! store for them.
+//!
+//! When the weather clears everything must be answered and level within [`HEALED_WITHIN`]; then views, logs and what
+//! clients were shown are compared, everybody leaves, all machines lose their power at once, and what the disks hold is
+//! judged again.
+
+use crate::{
+    faults::Fault,
+    oracle::Logs,
+    plan::{Plan, draw},
+    promises::{
+        self, answered, answered::HEALED_WITHIN, bounds, copies, everyone_level, nothing_left, rot_is_named,
+    },
+    scenarios::Settings,
+    stage::{self, Stage, gossip, is_admins, site, tenant::log_name},
+    world::{World, machine::Crash, report::Violation},
+};
+use cells::storage::{RedbStore, StorageConfig};
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use std::{sync::Arc, time::Duration};
+
+/// How often it is looked whether all is well again.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The plan of a world: the one that was given, or the one that its seed draws.
+pub fn plan(world: &World, settings: &Settings) -> Plan {
+    let length_ms = settings.hours.map(|hours| (hours * 3_600_000.0) as u64);
+    let wish = draw::Wish { workload: settings.workload.as_deref(), length_ms };
+    settings.plan.clone().unwrap_or_else(|| draw::plan(&world.entropy("plan"), wish))
+}
+
+/// Runs it.
+pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
+    let plan = plan(&world, &settings);
+    world.count_of("workload", &plan.workload);
+    let mut stage = Stage::build(&world, plan).await?;
+    stage.invite().await?;
+    let stage = Arc::new(stage);
+    live(&stage).await?;
+    stage.clear().await?;
+    heal(&stage).await?;
+    let logs = stage.read_logs().await?;
+    judge(&stage, &logs)?;
+    gossip::verdict(&world, &stage.sites).await?;
+    everybody_leaves(&stage).await?;
+    let logs = stage.read_logs().await?;
+    blackout(&stage).await?;
+    let kept = stage.read_logs().await?;
+    judge(&stage, &kept)?;
+    promises::kept::same(&logs, &kept)?;
+    rot(&stage, &kept).await
+}
+
+/// Faults and operators, until the weather clears.
+async fn live(stage: &Arc<Stage>) -> Result<(), Violation> {
+    let world = &stage.world;
+    let begun = world.now();
+    let mut under_way: FuturesUnordered<BoxFuture<'static, Result<(), Violation>>> = FuturesUnordered::new();
+    for (number, fault) in stage.plan.faults.iter().enumerate() {
+        let (stage, fault) = (stage.clone(), fault.clone());
+        let chance =
+            world.entropy(&format!("fault/{}/{}", fault.what.name(), fault.at_ms)).fork(&number.to_string());
+        under_way.push(Box::pin(async move {
+            stage.world.sleep(Duration::from_millis(fault.at_ms)).await;
+            stage.strike(fault.what, chance).await
+        }));
+    }
+    for deed in stage.plan.deeds.iter().filter(|deed| is_admins(&deed.what)) {
+        let (stage, deed) = (stage.clone(), deed.clone());
+        under_way.push(Box::pin(async move {
+            stage.world.sleep(Duration::from_millis(deed.at_ms)).await;
+            stage.operate(&deed).await;
+            Ok(())
+        }));
+    }
+    let until = begun + stage.plan.clears_at();
+    loop {
+        let left = until.saturating_sub(world.now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            Some(ended) = under_way.next() => ended?,
+            () = world.sleep(left) => return Ok(()),
+        }
+    }
+}
+
+/// Waits until every command is answered and every client level with its logs.
+async fn heal(stage: &Stage) -> Result<(), Violation> {
+    let until = stage.world.now() + HEALED_WITHIN;
+    loop {
+        stage.world.sleep(LOOK).await;
+        let open = stage.oracle.open();
+        let behind = if open.is_empty() { behind(stage).await } else { Vec::new() };
+        if open.is_empty() && behind.is_empty() {
+            stage.world.tell(|| "everything is answered, everybody is level".to_owned());
+            return Ok(());
+        }
+        if stage.world.now() < until {
+            continue;
+        }
+        let book = stage.oracle.book();
+        if let Some(first) = open.first() {
+            let what = &book.commands[first];
+            return Err(
+                answered::PROMISE.broken(format!("{} commands are open, such as {what:?}", open.len()))
+            );
+        }
+        return Err(everyone_level::PROMISE.broken(behind.join(", ")));
+    }
+}
+
+async fn behind(stage: &Stage) -> Vec<String> {
+    let mut behind = Vec::new();
+    for (number, place) in stage.places.iter().enumerate().filter(|(_, place)| place.follows) {
+        match stage.tails_of(place).await {
+            Ok(tails) => behind.extend(everyone_level::behind(&stage.oracle.book(), number, &tails)),
+            Err(error) => behind.push(error),
+        }
+    }
+    behind
+}
+
+/// What can be judged from what was heard and the logs.
+fn judge(stage: &Stage, logs: &Logs) -> Result<(), Violation> {
+    let book = stage.oracle.book();
+    promises::judge(&book, logs, &|client| stage.user_of(client))
+}
+
+/// Everybody goes; nothing of them may stay, and nobody is sent anything.
+async fn everybody_leaves(stage: &Stage) -> Result<(), Violation> {
+    let world = &stage.world;
+    stage.places.iter().for_each(|place| world.crash(place.machine, Crash::Process));
+    world.sleep(Duration::from_secs(3)).await;
+    let gauges = world.gauges();
+    let sessions =
+        stage.sites.iter().filter_map(|site| site.node()).map(|node| node.gateway.sessions()).sum();
+    nothing_left::after_all_left(sessions)?;
+    nothing_left::no_panics(gauges)?;
+    copies::at_most_one(gauges.sum("waggle_fanout_copies_total"), gauges.sum("waggle_events_total"))?;
+    let before = gauges.sum("waggle_fanout_copies_total");
+    stage::speak_to_nobody(stage).await?;
+    copies::none_for_nobody(gauges.sum("waggle_fanout_copies_total") - before)?;
+    let work = bounds::Work {
+        visits: world.counted("visits"),
+        commands: world.counted("commands") + world.counted("point.before append"),
+        boots: world.counted("boots"),
+    };
+    bounds::reads(gauges, work)
+}
+
+/// All machines lose their power at once and boot again.
+async fn blackout(stage: &Stage) -> Result<(), Violation> {
+    let up: Vec<_> = stage.sites.iter().flat_map(|site| site.up()).collect();
+    up.into_iter().for_each(|machine| stage.world.crash(machine, Crash::Power));
+    stage.world.sleep(Duration::from_secs(1)).await;
+    nothing_left::after_a_blackout()?;
+    for site in &stage.sites {
+        stage.back(site, Duration::ZERO).await?;
+    }
+    Ok(())
+}
+
+/// Bytes go bad on a disk at rest: what is served of it is right, or named damaged.
+async fn rot(stage: &Stage, logs: &Logs) -> Result<(), Violation> {
+    for fault in &stage.plan.faults {
+        let Fault::BitRot { site, flips } = fault.what else { continue };
+        stage.world.count_of("fault", fault.what.name());
+        let site = &stage.sites[site];
+        let chance = stage.world.entropy(&format!("rot/{}", site.number));
+        site.up().into_iter().for_each(|machine| stage.world.crash(machine, Crash::Power));
+        let disk = site.disk();
+        let bytes = disk.bytes().len() as u64;
+        (0..flips).for_each(|_| disk.flip(chance.below(bytes.max(1)) as usize));
+        let host = stage.world.boot(site.disk_machine());
+        let config = StorageConfig { cache_bytes: 1 << 20, ..StorageConfig::default() };
+        let Ok(store) = RedbStore::open(host, disk, config) else {
+            stage.world.count("rot.refused", 1);
+            continue;
+        };
+        for tenant in stage.tenants.iter().filter(|tenant| Arc::ptr_eq(stage.site_of(tenant.number), site)) {
+            for log in tenant.channels.iter().map(|channel| tenant.log(channel)).chain(tenant.own_logs()) {
+                let (events, error) = site::read_all(&store, &log).await;
+                stage.world.count("rot.named", error.is_some().into());
+                let name = log_name(&log);
+                rot_is_named::as_it_was(&name, logs.of(&name), &events)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::trace::Telling;
+
+    #[test]
+    fn a_seed_of_weather_keeps_its_promises() {
+        let report = World::simulate(5, Telling::Silent, |world| run(world, Settings::default()));
+        assert_eq!(report.violation, None, "{}", report.tail.join("\n"));
+        assert!(report.counted("messages") > 100, "{:?}", report.counters);
+    }
+}

@@ -1,0 +1,307 @@
+//! The stage: the sites, tenants and clients of a plan in a world, and what is done with all of them.
+
+pub mod gossip;
+pub mod operator;
+pub mod site;
+pub mod storm;
+pub mod tenant;
+
+use crate::{
+    clients::{Person, native::Native, rtm::Rtm, web::Web},
+    oracle::{Logs, Oracle},
+    plan::{Deed, Device, Do, Plan},
+    stage::{
+        site::{NotUp, Site, node_id},
+        tenant::{Tenant, log_name},
+    },
+    world::{
+        World,
+        clock::Skew,
+        machine::{Hardware, MachineId},
+        report::Violation,
+    },
+};
+use actors::{
+    command::{Command, Verb},
+    config::Config,
+    store::LogId,
+};
+use cluster::node::NodeId;
+use proto::v1::JoinedRow;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// How long a machine stays down when nobody said how long.
+const REST: Duration = Duration::from_millis(200);
+
+/// A client's place on the stage.
+pub struct Place {
+    /// Its machine.
+    pub machine: MachineId,
+    /// Number of its workspace.
+    pub tenant: usize,
+    /// Its user.
+    pub user: String,
+    /// It keeps cursors, and must be level in the end.
+    pub follows: bool,
+    /// See [`Person::deaf_until`].
+    pub deaf_until: Arc<AtomicU64>,
+    /// See [`Person::revoked_at`].
+    pub revoked_at: Arc<AtomicU64>,
+    /// Its token.
+    pub token: Arc<Mutex<String>>,
+}
+
+/// Everything of a run.
+pub struct Stage {
+    /// The world.
+    pub world: World,
+    /// What happens.
+    pub plan: Plan,
+    /// Nodes.
+    pub sites: Vec<Arc<Site>>,
+    /// Workspaces.
+    pub tenants: Vec<Tenant>,
+    /// Clients.
+    pub places: Vec<Place>,
+    /// Who watches.
+    pub oracle: Oracle,
+}
+
+/// Limits that a day's work reaches.
+fn tight() -> Config {
+    Config {
+        channel_pending_max: 12,
+        slot_pending_max: 64,
+        channel_recent_max: 10,
+        channel_rows_max: 10,
+        channel_idle_ms: 1000,
+        session_mailbox_max: 24,
+        posts_in_flight_max: 8,
+        relay_mailbox_max: 16,
+        message_edits_max: 4,
+        ..Config::default()
+    }
+}
+
+impl Stage {
+    /// Builds it and founds the workspaces; nobody is connected yet.
+    pub async fn build(world: &World, plan: Plan) -> Result<Self, Violation> {
+        let machines: BTreeMap<NodeId, MachineId> = plan
+            .sites
+            .iter()
+            .enumerate()
+            .map(|(number, site)| {
+                let skew = Skew { offset_us: site.offset_us, drift_ppm: site.drift_ppm };
+                let hardware = Hardware { skew, ..Hardware::default() };
+                (node_id(number), world.machine(format!("node-{number}"), hardware))
+            })
+            .collect();
+        let mut sites = Vec::new();
+        for (number, site) in plan.sites.iter().enumerate() {
+            let public_url = format!("http://node-{number}/");
+            let config = Config { public_url, ..if plan.tight { tight() } else { Config::default() } };
+            let site = Arc::new(Site::new(world, number, &machines, site.remote_store, config));
+            boot(&site).await?;
+            sites.push(site);
+        }
+        let oracle = Oracle::default();
+        let mut stage =
+            Self { world: world.clone(), plan, sites, tenants: Vec::new(), places: Vec::new(), oracle };
+        for (number, workspace) in stage.plan.workspaces.iter().enumerate() {
+            let node = stage.sites[workspace.site].node().expect("it was booted just now");
+            let founded = Tenant::found(&node.context, number, workspace).await;
+            stage
+                .tenants
+                .push(founded.map_err(|refusal| {
+                    Violation::new("an empty store can be seeded", refusal.to_string())
+                })?);
+        }
+        Ok(stage)
+    }
+
+    /// Connects everybody.
+    pub async fn invite(&mut self) -> Result<(), Violation> {
+        for number in 0..self.plan.clients.len() {
+            self.place(number).await?;
+        }
+        Ok(())
+    }
+
+    async fn place(&mut self, number: usize) -> Result<(), Violation> {
+        let client = &self.plan.clients[number];
+        let tenant = &self.tenants[client.workspace];
+        let site = &self.sites[self.plan.workspaces[client.workspace].site];
+        let user = &tenant.people[client.person].0;
+        let node = site.node().expect("nothing has happened yet");
+        let token = tenant.token(&node.context, user).await;
+        let token = token.map_err(|refusal| Violation::new("tokens are given", refusal.to_string()))?;
+        let chance = self.world.entropy(&format!("client/{number}"));
+        let skew = Skew { offset_us: chance.below(4_000_000) as i64 - 2_000_000, drift_ppm: 0 };
+        let me = self.world.machine(format!("client-{number}"), Hardware { skew, ..Hardware::default() });
+        let host = self.world.boot(me);
+        let (deaf_until, revoked_at) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let token = Arc::new(Mutex::new(token));
+        let person = Person {
+            world: self.world.clone(),
+            me,
+            host: host.clone(),
+            address: site.address(),
+            number,
+            device: client.device,
+            tenant: client.workspace,
+            workspace: tenant.workspace.to_string(),
+            user: user.to_string(),
+            token: token.clone(),
+            channels: tenant.channels.iter().map(ToString::to_string).collect(),
+            moves: self.moves(client.workspace, client.person),
+            users: tenant.people.iter().map(|(user, _)| user.to_string()).collect(),
+            deeds: Mutex::new(self.deeds_of(number)),
+            oracle: self.oracle.clone(),
+            revoked_at: revoked_at.clone(),
+            deaf_until: deaf_until.clone(),
+            gives_up: chance.chance(1, 4),
+        };
+        self.places.push(Place {
+            machine: me,
+            tenant: client.workspace,
+            user: user.to_string(),
+            follows: client.device.form().is_some(),
+            deaf_until,
+            revoked_at,
+            token,
+        });
+        match (client.device, client.device.form()) {
+            (_, Some(form)) => host.spawn("client", Native::new(person, form).run()),
+            (Device::Rtm, _) => host.spawn("client", Rtm::new(person).run()),
+            _ => host.spawn("client", Web::new(person).run()),
+        }
+        Ok(())
+    }
+
+    fn deeds_of(&self, client: usize) -> VecDeque<Deed> {
+        let begun = self.world.now();
+        let own = self.plan.deeds.iter().filter(|deed| deed.client == client && !is_admins(&deed.what));
+        own.map(|deed| {
+            let at = begun + Duration::from_millis(deed.at_ms);
+            Deed { at_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX), ..deed.clone() }
+        })
+        .collect()
+    }
+
+    /// Channels in which this person's membership may change in this plan, or never began.
+    fn moves(&self, workspace: usize, person: usize) -> BTreeSet<String> {
+        let channels = &self.plan.workspaces[workspace].channels;
+        let stranger = |number: &usize| !channels[*number].members.contains(&person);
+        let mut moves: BTreeSet<usize> = (0..channels.len()).filter(stranger).collect();
+        for deed in &self.plan.deeds {
+            let client = &self.plan.clients[deed.client];
+            let mine = client.workspace == workspace && client.person == person;
+            match &deed.what {
+                Do::Join { channel } | Do::Leave { channel } if mine => _ = moves.insert(*channel),
+                Do::Kick { channel, person: whom } if client.workspace == workspace && *whom == person => {
+                    moves.insert(*channel);
+                }
+                _ => {}
+            }
+        }
+        moves
+            .into_iter()
+            .filter_map(|number| Some(self.tenants[workspace].channels.get(number)?.to_string()))
+            .collect()
+    }
+
+    /// The site of a workspace.
+    pub fn site_of(&self, tenant: usize) -> &Arc<Site> {
+        &self.sites[self.plan.workspaces[tenant].site]
+    }
+
+    /// Logs of a workspace: the conversations it began with, those that were opened meanwhile, the people's, its own.
+    pub async fn logs_of(&self, tenant: &Tenant) -> Result<Vec<LogId>, Violation> {
+        let store = self.site_of(tenant.number).store().expect("read while it runs");
+        let page = store.conversations(&tenant.workspace, None, 1000).await;
+        let page = page.map_err(|error| Violation::new("a whole store answers", error.to_string()))?;
+        let conversations = page.rows.iter().map(|(channel, _)| tenant.log(channel));
+        Ok(conversations.chain(tenant.own_logs()).collect())
+    }
+
+    /// All logs, as the stores of the running nodes answer them.
+    pub async fn read_logs(&self) -> Result<Logs, Violation> {
+        let mut logs = Logs::default();
+        for tenant in &self.tenants {
+            for log in self.logs_of(tenant).await? {
+                let events = self.site_of(tenant.number).read(&log).await?;
+                logs.add(log_name(&log), events);
+            }
+        }
+        Ok(logs)
+    }
+
+    /// What a client follows, each with its tail: its own log, the workspace's, the conversations that it is in.
+    pub async fn tails_of(&self, place: &Place) -> Result<BTreeMap<String, u64>, String> {
+        let tenant = &self.tenants[place.tenant];
+        let store = self.site_of(place.tenant).store().ok_or("its node is down")?;
+        let (user, _) =
+            tenant.people.iter().find(|(user, _)| user.as_str() == place.user).expect("a known user");
+        let rows =
+            store.joined(&tenant.workspace, user, None, 1000).await.map_err(|error| error.to_string())?;
+        let stays = |row: &JoinedRow| !row.left;
+        let joined =
+            rows.rows.into_iter().filter(|(_, row)| stays(row)).map(|(channel, _)| tenant.log(&channel));
+        let own = tenant.own_logs().filter(|log| {
+            let channel = log.channel.to_string();
+            channel.starts_with("ws:") || channel == format!("user:{}", place.user)
+        });
+        let mut tails = BTreeMap::new();
+        for log in joined.chain(own) {
+            let head = store.head(&log).await.map_err(|error| error.to_string())?;
+            tails.insert(log_name(&log), head.map_or(0, |(_, head)| head.tail));
+        }
+        Ok(tails)
+    }
+
+    /// The user behind a client.
+    pub fn user_of(&self, client: usize) -> String {
+        self.places[client].user.clone()
+    }
+
+    /// Nobody is deaf any more.
+    pub fn wake_readers(&self) {
+        self.places.iter().for_each(|place| place.deaf_until.store(0, Relaxed));
+    }
+}
+
+/// What an operator does in an admin's name.
+pub fn is_admins(what: &Do) -> bool {
+    matches!(what, Do::Kick { .. } | Do::Revoke)
+}
+
+/// Boots a site until it is up: whoever dies while it starts is started again.
+pub async fn boot(site: &Site) -> Result<(), Violation> {
+    loop {
+        match site.boot().await {
+            Ok(_) => return Ok(()),
+            Err(NotUp::Broken(violation)) => return Err(violation),
+            Err(NotUp::Died) => site.rest(REST).await,
+        }
+    }
+}
+
+/// A message by the system into every conversation, after everybody has left.
+pub async fn speak_to_nobody(stage: &Stage) -> Result<(), Violation> {
+    for tenant in &stage.tenants {
+        let node = stage.site_of(tenant.number).node().expect("it runs");
+        for channel in &tenant.channels {
+            let topic = Verb::SetTopic { topic: "is anybody there".into() };
+            let done = node.context.execute(tenant.log(channel), Command::system("", topic)).await;
+            done.map_err(|refusal| Violation::new("a whole node answers", refusal.to_string()))?;
+        }
+    }
+    Ok(())
+}

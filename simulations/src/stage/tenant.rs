@@ -1,0 +1,137 @@
+//! A workspace as an operator would seed it: people with tokens, and conversations.
+//!
+//! All workspaces give the same ids to their users and channels: what forgets to name the workspace hits another
+//! tenant's.
+
+use crate::{plan, promises::tenants};
+use actors::{
+    auth,
+    command::{Command, Verb},
+    context::Context,
+    opening::{self, Plan},
+    scopes::Scopes,
+    store::LogId,
+};
+use futures::future::try_join_all;
+use proto::{
+    id::{ConversationId, UserId, WorkspaceId},
+    refusal::Refusal,
+    v1::{Content, ConversationKind, TokenKind},
+};
+
+/// Commands that the founder has on their way at once.
+const AT_ONCE: usize = 64;
+
+/// A workspace.
+pub struct Tenant {
+    /// Its number.
+    pub number: usize,
+    /// Its id.
+    pub workspace: WorkspaceId,
+    /// Users and their tokens.
+    pub people: Vec<(UserId, String)>,
+    /// Conversations that it began with.
+    pub channels: Vec<ConversationId>,
+}
+
+fn user_id(person: usize) -> UserId {
+    UserId::parse(&format!("U{person:010}")).expect("a legal id")
+}
+
+fn channel_id(channel: usize) -> ConversationId {
+    ConversationId::parse(&format!("C{channel:010}")).expect("a legal id")
+}
+
+impl Tenant {
+    /// Makes a workspace.
+    pub async fn found(context: &Context, number: usize, plan: &plan::Workspace) -> Result<Self, Refusal> {
+        let workspace = WorkspaceId::parse(&format!("T{number:010}")).expect("a legal id");
+        let tag = tenants::tag(number);
+        let create = Verb::CreateWorkspace { name: tag.clone(), domain: tag };
+        context.execute(Context::workspace(&workspace), Command::system("", create)).await?;
+        let mut tenant = Self { number, workspace, people: Vec::new(), channels: Vec::new() };
+        for person in 0..plan.people {
+            let token = tenant.add(context, person).await?;
+            tenant.people.push((user_id(person), token));
+        }
+        for (channel, about) in plan.channels.iter().enumerate() {
+            tenant.open(context, channel, about).await?;
+        }
+        Ok(tenant)
+    }
+
+    async fn add(&self, context: &Context, person: usize) -> Result<String, Refusal> {
+        let user = user_id(person);
+        let add = Verb::AddUser {
+            user: user.clone(),
+            name: format!("{}-person{person}", tenants::tag(self.number)),
+            real_name: format!("Person {person} of {}", tenants::tag(self.number)),
+            email: String::new(),
+            bot_id: String::new(),
+            admin: person == 0,
+        };
+        context.execute(Context::workspace(&self.workspace), Command::system("", add)).await?;
+        self.token(context, &user).await
+    }
+
+    /// Another token for a user.
+    pub async fn token(&self, context: &Context, user: &UserId) -> Result<String, Refusal> {
+        let (token, hash) = auth::new_token(context, TokenKind::User);
+        let scopes = Scopes::usual(TokenKind::User).to_vec();
+        let issue = Verb::IssueToken { hash, kind: TokenKind::User, scopes };
+        context.execute(Context::user(&self.workspace, user), Command::system("", issue)).await?;
+        Ok(token)
+    }
+
+    async fn open(
+        &mut self,
+        context: &Context,
+        channel: usize,
+        about: &plan::Channel,
+    ) -> Result<(), Refusal> {
+        let mut members: Vec<UserId> = about.members.iter().map(|person| user_id(*person)).collect();
+        let silent = (0..about.silent_members).map(|number| user_id(1_000_000 + number));
+        members.extend(silent);
+        let kind = if about.private { ConversationKind::Private } else { ConversationKind::Public };
+        let name = format!("{}-room{channel}", tenants::tag(self.number));
+        let first = members.first().cloned();
+        let plan = Plan { channel: channel_id(channel), name, kind, members };
+        let opened = opening::open(context, &self.workspace, first.as_ref(), plan).await?;
+        self.age(context, &opened.channel, about.aged).await?;
+        self.channels.push(opened.channel);
+        Ok(())
+    }
+
+    /// Fills a conversation with old messages.
+    async fn age(&self, context: &Context, channel: &ConversationId, messages: usize) -> Result<(), Refusal> {
+        let log = Context::conversation(&self.workspace, channel);
+        let numbers: Vec<usize> = (0..messages).collect();
+        for some in numbers.chunks(AT_ONCE) {
+            let posts = some.iter().map(|number| {
+                let text = format!("{} old {number}", tenants::tag(self.number));
+                let content = Content { text, ..Content::default() };
+                let client_msg_id = String::new();
+                let post = Verb::Post { content, thread_us: 0, reply_broadcast: false, client_msg_id };
+                context.execute(log.clone(), Command::by(&user_id(0), post))
+            });
+            try_join_all(posts).await?;
+        }
+        Ok(())
+    }
+
+    /// The log of a conversation.
+    pub fn log(&self, channel: &ConversationId) -> LogId {
+        Context::conversation(&self.workspace, channel)
+    }
+
+    /// Logs of the people and of the workspace.
+    pub fn own_logs(&self) -> impl Iterator<Item = LogId> {
+        let own = self.people.iter().map(|(user, _)| Context::user(&self.workspace, user));
+        own.chain([Context::workspace(&self.workspace)])
+    }
+}
+
+/// The name under which the oracle knows a log.
+pub fn log_name(log: &LogId) -> String {
+    format!("{}/{}", log.workspace, log.channel)
+}
