@@ -330,12 +330,16 @@ impl ChannelState {
             let _ = reply.send(Ok(Replay { events: Vec::new(), first: 1, tail }));
             return;
         }
-        if let Some(events) = self.recent.after(after, limit) {
+        if let Some(events) = self.recent.after(after, limit)
+            && !cluster::planted!(RecentNotAsked)
+        {
             let _ = reply.send(Ok(Replay { events, first: 1, tail }));
             return;
         }
         metrics::counter!("waggle_replay_store_reads_total").increment(1);
         self.args.pilot.host.fault(FaultPoint::ReplayRead);
+        let late = cluster::planted!(StoreReplaySkipsFirst) && after + 1 < tail;
+        let after = after + u64::from(late);
         let (id, page) = (self.args.id.clone(), self.args.pilot.store.log(&self.args.id, after, limit));
         self.args.pilot.host.spawn("channel read", async move {
             let replay = page.await.map(|page| Replay {

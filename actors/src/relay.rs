@@ -152,7 +152,8 @@ impl Relay {
 
     fn follow(&mut self, log: LogId, shard: usize, answer: FollowAnswer) {
         let upstream = self.logs.entry(log.clone()).or_default();
-        let first = upstream.shards.is_empty() && upstream.waiting.is_empty();
+        let alone = upstream.shards.is_empty() && upstream.waiting.is_empty();
+        let first = alone || cluster::planted!(TwoCopies);
         if !upstream.shards.contains(&shard) {
             upstream.shards.push(shard);
         }
@@ -195,7 +196,9 @@ impl Relay {
         upstream.shards.retain(|known| *known != shard);
         if upstream.shards.is_empty() && upstream.waiting.is_empty() {
             self.logs.remove(log);
-            self.router.unsubscribe(log, self.name.clone());
+            if !cluster::planted!(NeverUnsubscribes) {
+                self.router.unsubscribe(log, self.name.clone());
+            }
         }
     }
 }

@@ -101,7 +101,10 @@ impl Router {
     }
 
     /// Sends a command; the answer comes to `reply`, or `reply` is dropped when the command got lost.
-    pub fn submit(&self, log: &LogId, command: Command, reply: ReplyTo) {
+    pub fn submit(&self, log: &LogId, mut command: Command, reply: ReplyTo) {
+        if cluster::planted!(FreshKeyOnResend) && command.attempt > 0 {
+            command = self.keyed(Command { key: String::new(), ..command });
+        }
         let mut reply = Some(reply);
         let sent = self.send(log, |place| {
             let reply = reply.take().unwrap_or_else(|| Box::new(oneshot::channel().0));

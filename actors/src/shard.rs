@@ -132,7 +132,7 @@ impl Shard {
 
     fn tick_group(&mut self) {
         self.tick = (self.tick + 1) % TICK_GROUPS;
-        if self.tick == 0 {
+        if self.tick == 0 && !cluster::planted!(EndNotTold) {
             self.bury();
         }
         for (number, session) in &self.sessions {
@@ -163,7 +163,9 @@ impl Shard {
     fn events(&mut self, events: &[Arc<Delivery>]) {
         let Some(last) = events.last() else { return };
         let Some(entry) = self.logs.get_mut(&last.log) else { return };
-        entry.tail = entry.tail.max(last.event.seq);
+        if !cluster::planted!(StaleTailOfShard) {
+            entry.tail = entry.tail.max(last.event.seq);
+        }
         let age = Duration::from_micros(self.host.now_us().saturating_sub(last.event.us));
         for number in &entry.listeners {
             if let Some(session) = self.sessions.get(number) {
@@ -176,6 +178,12 @@ impl Shard {
     fn typing(&self, log: &LogId, user: &UserId) {
         let Some(entry) = self.logs.get(log) else { return };
         let typed: Arc<(LogId, UserId)> = Arc::new((log.clone(), user.clone()));
+        if cluster::planted!(TypingCrossesTenants) {
+            let alike = self.logs.iter().filter(|(known, _)| known.channel == log.channel && *known != log);
+            let others = alike.flat_map(|(_, entry)| &entry.listeners);
+            let others = others.filter_map(|number| self.sessions.get(number));
+            others.for_each(|session| session.give_transient(ToSession::Typing(typed.clone())));
+        }
         for session in entry.listeners.iter().filter_map(|number| self.sessions.get(number)) {
             session.give_transient(ToSession::Typing(typed.clone()));
         }
@@ -296,7 +304,9 @@ impl Shard {
 
     fn close(&mut self, session: u32, logs: &[LogId]) {
         self.sessions.remove(&session);
-        logs.iter().for_each(|log| self.unfollow(session, log));
+        if !cluster::planted!(ListenersLeak) {
+            logs.iter().for_each(|log| self.unfollow(session, log));
+        }
     }
 
     fn go_away(&mut self, leave: &GoAway) {

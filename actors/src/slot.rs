@@ -167,7 +167,8 @@ impl SlotState {
                     metrics::counter!("waggle_channels_started_total").increment(1);
                     metrics::gauge!("channel_server_channels_per_host").increment(1.0);
                     self.running.insert(actor.get_id(), log.clone());
-                    let gate = Gate::new(self.args.config.channel_pending_max);
+                    let most = self.args.config.channel_pending_max;
+                    let gate = Gate::new(if cluster::planted!(GateWithoutBound) { usize::MAX } else { most });
                     entry.hot = Some(Running { actor, gate, passed: 0 });
                 }
                 Err(error) => tracing::error!(channel = ?log, %error, "channel actor could not be started"),
@@ -210,6 +211,7 @@ impl SlotState {
         self.args.pilot.host.fault(FaultPoint::Subscribed);
         match (&entry.hot, entry.tail) {
             (None, Some(tail)) => _ = reply.send(Ok(tail)),
+            (Some(_), Some(tail)) if cluster::planted!(StaleTailOfPassive) => _ = reply.send(Ok(tail)),
             // An actor that failed may have had an append under way: only the next one knows how it ended.
             (None, None) if entry.panics == 0 => self.read_tail(log, reply, place),
             _ => self.tail(&log, reply),
@@ -280,7 +282,7 @@ impl SlotState {
         metrics::counter!("waggle_channel_panics_total").increment(1);
         tracing::error!(channel = ?log, %error, "channel actor failed; it is started again from the store");
         entry.panics += 1;
-        if entry.panics <= EAGER_RESTARTS_MAX {
+        if entry.panics <= EAGER_RESTARTS_MAX && !cluster::planted!(NoEagerRestart) {
             // What was durable but not delivered is found by the tail that the new actor announces; follow-ups that
             // were not done are done, whether anybody listens or not.
             self.hot(&log);

@@ -9,7 +9,27 @@ pub mod fence;
 pub mod host;
 pub mod link;
 pub mod node;
+#[cfg(planted)]
+pub mod planted;
 pub mod ring;
 pub mod router;
 pub mod slots;
 pub mod table;
+
+/// Whether this planted bug is chosen. `false`, and nothing of the bug's name, unless built with `--cfg planted`.
+#[cfg(not(planted))]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
+/// Whether this planted bug is chosen.
+#[cfg(planted)]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is($crate::planted::Bug::$bug)
+    };
+}

@@ -13,7 +13,8 @@ pub(super) struct Promise {
 impl Promise {
     /// Owes a message; `unless` is what the channel hears if it is not kept.
     pub(super) fn new(channel: &ActorRef<ChannelMessage>, unless: ChannelMessage) -> Self {
-        Self { channel: channel.clone(), message: Some(unless) }
+        let unless = (!cluster::planted!(PromiseBroken)).then_some(unless);
+        Self { channel: channel.clone(), message: unless }
     }
     /// Says what came of it.
     pub(super) fn keep(mut self, message: ChannelMessage) {

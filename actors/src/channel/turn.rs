@@ -9,14 +9,18 @@ use crate::command::{Command, Done};
 use crate::delivery::Delivery;
 use crate::follow;
 use crate::gate::Admitted;
+use crate::store::fence::content_mut;
 use crate::store::{BatchId, StoreError};
 use crate::subject::{Decision, Draft, Loaded, Need, about};
 use cluster::host::FaultPoint;
 use proto::key::KeyError;
 use proto::refusal::Refusal;
+use proto::ts::Micros;
+use proto::v1::Event;
 use proto::v1::event::Body;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Follow-ups that may wait before the channel takes no more commands.
 const FOLLOW_MAX: usize = 16_384;
@@ -77,8 +81,8 @@ impl ChannelState {
             Seen::Retry { seq, us } => {
                 metrics::counter!("waggle_retries_found_total").increment(1);
                 match hot.log.waiting(seq) {
-                    Some(staged) => staged.reply.join(reply),
-                    None => {
+                    Some(staged) if !cluster::planted!(RetryAckedEarly) => staged.reply.join(reply),
+                    _ => {
                         let message = hot.subject.message(us);
                         reply.answer(Ok(Done { seq, us, retried: true, event: None, message }));
                     }
@@ -98,12 +102,32 @@ impl ChannelState {
                     None => reply.answer(Ok(done)),
                 }
             }
-            Decision::Append(draft) => {
-                let at = self.args.pilot.host.monotonic();
-                hot.append(command, reply, *draft, fingerprint, (now, at));
-            }
+            Decision::Append(draft) => self.stage(command, reply, *draft, fingerprint, now),
         }
         Ok(())
+    }
+
+    /// Numbers an event and puts it in line for the next batch.
+    fn stage(&mut self, command: Command, reply: Admitted, draft: Draft, fingerprint: u64, now: Micros) {
+        let Some(hot) = &mut self.hot else { return };
+        if cluster::planted!(ReactionLikeTyping) && matches!(draft.body, Body::Reacted(_)) {
+            let (seq, us) = (hot.log.durable(), now);
+            command.sender.iter().for_each(|user| self.args.audience.typing(&self.args.id, user));
+            return reply.answer(Ok(Done { seq, us, retried: false, event: None, message: None }));
+        }
+        let at = self.args.pilot.host.monotonic();
+        hot.append(command, reply, draft, fingerprint, (now, at));
+        let Some(staged) = hot.log.newest() else { return };
+        if cluster::planted!(AckBeforeCommit) {
+            let (seq, us, message) = (staged.event.seq, staged.event.us, staged.aside.message.clone());
+            let nobody = Admitted::new(Box::new(oneshot::channel().0), None);
+            let reply = std::mem::replace(&mut staged.reply, nobody);
+            reply.answer(Ok(Done { seq, us, retried: false, event: None, message }));
+        }
+        if cluster::planted!(DeliverBeforeCommit) {
+            let early = Delivery::new(self.args.id.clone(), staged.event.clone(), staged.aside.clone());
+            self.args.audience.spread(&self.args.id, &[Arc::new(early)].into(), staged.event.seq);
+        }
     }
 
     /// Reads a row in the background; at once, or when what it depends on is durable.
@@ -111,6 +135,7 @@ impl ChannelState {
         let durable = self.hot.as_ref().map_or(0, |hot| hot.log.durable());
         if let Need::LastReplies { durable: seq, .. } = need
             && seq > durable
+            && !cluster::planted!(LastRepliesTooSoon)
         {
             return self.parking.delay(seq, need);
         }
@@ -146,7 +171,9 @@ impl ChannelState {
             if let Err(waits) = self.run(command, reply) {
                 let (need, command, reply) = *waits;
                 self.parking.push_front(need.about(), (command, reply), line);
-                self.fetch(need);
+                if !cluster::planted!(ParkedForGood) {
+                    self.fetch(need);
+                }
                 break;
             }
         }
@@ -217,12 +244,27 @@ impl ChannelState {
         self.args.pilot.host.fault(FaultPoint::BetweenAckAndFanOut);
         for delivery in &events {
             self.recent.push(delivery.clone());
-            if let (Some(Body::Deleted(_)), Some(gone)) = (&delivery.event.body, &delivery.aside.previous) {
-                gone.body_seqs.iter().for_each(|seq| self.recent.redact(*seq));
+            let body = &delivery.event.body;
+            let Some(previous) = &delivery.aside.previous else { continue };
+            if matches!(body, Some(Body::Deleted(_))) && !cluster::planted!(BodyStaysInRecent) {
+                previous.body_seqs.iter().for_each(|seq| self.recent.redact(*seq));
+            }
+            if let Some(Body::Edited(edited)) = body
+                && cluster::planted!(EditRewritesRecent)
+            {
+                let rewrite = |posted: &mut Event| {
+                    content_mut(posted)
+                        .zip(edited.content.clone())
+                        .into_iter()
+                        .for_each(|(old, new)| *old = new);
+                };
+                self.recent.change(previous.seq, rewrite);
             }
         }
         metrics::counter!("waggle_events_total").increment(events.len() as u64);
-        self.args.audience.spread(&self.args.id, &events.into(), durable);
+        if !cluster::planted!(DeliverBeforeCommit) {
+            self.args.audience.spread(&self.args.id, &events.into(), durable);
+        }
         hot.subject.durable(durable);
         if self.follow.is_empty() {
             hot.log.set_followed(durable);
@@ -241,7 +283,9 @@ impl ChannelState {
     /// reason, what was on the way is refused instead: nothing of it was written.
     fn start_over(&mut self, reason: Option<StoreError>) {
         let Some(hot) = self.hot.take() else { return };
-        self.recent = super::recent::Recent::new(self.args.config.channel_recent_max);
+        if !cluster::planted!(RecentKeptOnReload) {
+            self.recent = super::recent::Recent::new(self.args.config.channel_recent_max);
+        }
         for staged in hot.log.abandon() {
             self.waiting.extend(staged.idle.into_iter().map(|(command, reply, _)| (command, reply)));
             match &reason {
@@ -291,7 +335,7 @@ impl ChannelState {
             let mut tries = 0;
             host.fault(FaultPoint::BeforeFollowUp);
             while let Err(refusal) = router.execute(log.clone(), command.clone()).await {
-                if refusal.retry_after_ms() == 0 {
+                if refusal.retry_after_ms() == 0 || cluster::planted!(FollowUpGivesUp) {
                     // The other log will never take it (a user that is gone): it is done with.
                     tracing::warn!(?log, %refusal, "follow-up refused");
                     break;

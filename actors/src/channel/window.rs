@@ -58,6 +58,7 @@ impl Window {
         current: Vec<KeySeen>,
         directory: Vec<(u32, BucketRow)>,
     ) -> Self {
+        let current = if cluster::planted!(KeysNotLoaded) { Vec::new() } else { current };
         let closed = directory.into_iter().filter(|(number, _)| number + 1 < bucket);
         let closed = closed
             .map(|(number, row)| (number, Closed { last_us: row.last_us, dropped: row.dropped, keys: None }))
@@ -69,7 +70,7 @@ impl Window {
     /// window.
     pub fn look_up(&self, sender: &str, key: &str, fingerprint: u64, now: Micros) -> Seen {
         let hash = key_hash(sender, key);
-        let verdict = |seen: &KeySeen| match seen.body == fingerprint {
+        let verdict = |seen: &KeySeen| match seen.body == fingerprint || cluster::planted!(OtherBodyIsRetry) {
             true => Seen::Retry { seq: seen.seq, us: seen.us },
             false => Seen::Reused,
         };
@@ -112,6 +113,9 @@ impl Window {
     /// until an old key asks for it.
     pub fn roll(&mut self, us: Micros) {
         self.previous = std::mem::take(&mut self.current);
+        if cluster::planted!(PreviousKeysDropped) {
+            self.previous.clear();
+        }
         self.bucket += 1;
         if let Some(number) = self.bucket.checked_sub(2) {
             // Its last event came before everything that is still in the window.

@@ -64,9 +64,13 @@ impl Conversation {
         row.content = edited.content.clone();
         row.edited_us = event.us;
         row.edited_by = event.sender.clone();
-        row.body_seqs.push(event.seq);
+        if !cluster::planted!(EditedBodyStays) {
+            row.body_seqs.push(event.seq);
+        }
         let mut views = Vec::with_capacity(2);
-        show(&row, &mut views);
+        if !cluster::planted!(EditNotShown) {
+            show(&row, &mut views);
+        }
         let message = Some(self.rows.put(row, event.seq));
         Applied { views, aside: Aside { message, previous: Some(previous), parent: None } }
     }
@@ -76,6 +80,12 @@ impl Conversation {
         let bucket = previous.bucket;
         let rows = previous.body_seqs.iter().map(|seq| (bucket_of(*seq), *seq)).collect();
         let mut views = vec![ViewWrite::Redact { rows }, ViewWrite::ReactionsGone { bucket, us: target_us }];
+        if cluster::planted!(BodyStaysInLog) {
+            views.remove(0);
+        }
+        if cluster::planted!(ReactionsOutlive) {
+            views.pop();
+        }
         let mut aside = Aside { previous: Some(previous.clone()), ..Aside::default() };
         if previous.reply_count > 0 {
             let mut stone = previous.as_ref().clone();
@@ -95,7 +105,9 @@ impl Conversation {
         if parent_us != 0 {
             views.push(ViewWrite::ReplyGone { parent_us, us: target_us });
             aside.parent = self.summarise(parent_us, event.seq, |parent| {
-                parent.reply_count = parent.reply_count.saturating_sub(1);
+                if !cluster::planted!(ReplyCountKept) {
+                    parent.reply_count = parent.reply_count.saturating_sub(1);
+                }
                 count_reply(&mut parent.reply_users, &previous.sender, -1);
                 if parent.latest_reply_us == target_us {
                     parent.latest_reply_us = before.unwrap_or(0);
@@ -160,7 +172,9 @@ impl Conversation {
 
     fn left(&mut self, event: &Event, left: &v1::Left) -> Applied {
         let Ok(user) = UserId::parse(&left.user) else { return Applied::default() };
-        self.members.remove(&user);
+        if left.by.is_empty() || !cluster::planted!(KickedMayPost) {
+            self.members.remove(&user);
+        }
         let views = vec![ViewWrite::MemberGone { user }, self.row_write()];
         self.notice(event, MessageKind::Leave, &left.user, "", views)
     }

@@ -22,7 +22,7 @@ impl Conversation {
             Ok(parent_us) => parent_us,
             Err(decision) => return *decision,
         };
-        let shown = thread_us == 0 || reply_broadcast;
+        let shown = thread_us == 0 || (reply_broadcast && !cluster::planted!(BroadcastNotCounted));
         Decision::Append(Box::new(Draft {
             countable: shown,
             broadcast: shown && mentions_everyone(&content.text),

@@ -63,7 +63,7 @@ impl Order {
     }
     /// What a repair read, with the log's tail; `None` when it failed and has to be tried again.
     pub(super) fn repaired(&mut self, read: Option<(Vec<Arc<Delivery>>, u64)>) -> Arrived {
-        self.repairing = false;
+        self.repairing = cluster::planted!(RepairedOnce);
         let mut arrived = Arrived::default();
         if let Some((events, tail)) = read {
             self.tail = self.tail.max(tail);
@@ -99,7 +99,9 @@ impl Order {
         }
         while let Some(next) = self.held.remove(&(self.last + 1)) {
             self.last += 1;
-            ready.push(next);
+            if !cluster::planted!(HeldEventsDropped) {
+                ready.push(next);
+            }
         }
         self.held = self.held.split_off(&(self.last + 1));
     }

@@ -43,7 +43,9 @@ impl Reply for SessionReply {
 
 impl Drop for SessionReply {
     fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
+        if let Some(place) = self.place.take()
+            && !cluster::planted!(LostNotTold)
+        {
             place.send(ToSession::Lost(self.number));
         }
     }
@@ -112,7 +114,8 @@ impl Session {
 
     /// Sends a command on its way, if there is room for its answer.
     fn command(&mut self, re: u64, log: LogId, command: Command, text: String) {
-        if self.pending.len() >= self.context().config.posts_in_flight_max {
+        let full = self.pending.len() >= self.context().config.posts_in_flight_max;
+        if full && !cluster::planted!(PostsUnbounded) {
             metrics::counter!("waggle_session_window_full_total").increment(1);
             return self.refuse_pending(re, &log, text, Refusal::Busy { retry_after_ms: 100 });
         }

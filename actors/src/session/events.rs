@@ -46,6 +46,7 @@ impl Session {
             self.own.push(delivery.clone());
         }
         match &delivery.event.body {
+            Some(Body::Left(_) | Body::ConversationLeft(_)) if cluster::planted!(LeftStillFollows) => {}
             Some(Body::Left(left)) if left.user == self.login.user.as_str() => {
                 // At once: nothing after this seq may reach who has left.
                 self.cursors.unfollow(&delivery.log.channel);
@@ -53,7 +54,8 @@ impl Session {
             }
             Some(Body::ConversationJoined(joined)) => {
                 if let Ok(channel) = ConversationId::parse(&joined.channel) {
-                    self.joins.push((channel.into(), joined.seq.saturating_sub(1)));
+                    let before = if cluster::planted!(JoinFollowedEarly) { 2 } else { 1 };
+                    self.joins.push((channel.into(), joined.seq.saturating_sub(before)));
                 }
             }
             Some(Body::ConversationLeft(left)) => {
@@ -63,6 +65,7 @@ impl Session {
                     self.cursors.position(channel).is_some_and(|cursor| cursor >= left.seq)
                 }));
             }
+            Some(Body::TokenRevoked(_)) if cluster::planted!(RevokedStaysOpen) => {}
             Some(Body::TokenRevoked(revoked)) if revoked.hash == self.login.token_hash => {
                 self.end(CloseCode::Revoked);
             }
@@ -111,7 +114,9 @@ impl Session {
 
     /// The queue overflowed and was dropped: everything is looked at again from the cursors.
     pub(super) fn lagged(&mut self) {
-        self.cursors.lagged();
+        if !cluster::planted!(LaggingNotReread) {
+            self.cursors.lagged();
+        }
         if self.form != WireForm::Rtm {
             self.out.push(wire::say(0, Say::Lagging(Lagging {}), self.form));
         }
@@ -131,7 +136,8 @@ impl Session {
     fn answered(&mut self, number: u32, result: &Result<Done, Refusal>) {
         let Some(pending) = self.pending.remove(&number) else { return };
         // What became of a try whose answer was lost, a refusal of the next one does not say.
-        let unsaid = matches!(result, Err(Refusal::Busy { .. } | Refusal::Unavailable(_)));
+        let unsaid = matches!(result, Err(Refusal::Busy { .. } | Refusal::Unavailable(_)))
+            && !cluster::planted!(RefusalHidesFirstTry);
         let unknown = Err(Refusal::Unknown);
         let result = if unsaid && pending.command.attempt > 0 { &unknown } else { result };
         if self.form == WireForm::Rtm {

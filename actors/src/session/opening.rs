@@ -272,7 +272,8 @@ pub(super) fn go_without(channel: &ChannelId, damage: &str) {
 /// Where a member's connection starts: at its cursor, but not before the member joined; a conversation that was left
 /// only until then.
 pub(super) fn from_where(row: &JoinedRow, cursor: Option<u64>) -> Option<Option<u64>> {
-    let cursor = cursor.map(|cursor| cursor.max(row.seq.saturating_sub(1)));
+    let begins = if cluster::planted!(CursorBeforeJoin) { 0 } else { row.seq.saturating_sub(1) };
+    let cursor = cursor.map(|cursor| cursor.max(begins));
     if row.left {
         return cursor.filter(|cursor| *cursor < row.left_seq).map(Some);
     }

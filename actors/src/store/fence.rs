@@ -34,7 +34,10 @@ pub fn judge<E>(
 ) -> Result<Result<Fits, Appended>, E> {
     let mine = |head: &Head| append.batch.wrote(head);
     let fits = |head: &Head| {
-        head.tail == append.tail && head.epoch <= append.epoch && head.last_us < first_us(append)
+        let continues = head.tail == append.tail || cluster::planted!(TailUnchecked);
+        let current = head.epoch <= append.epoch || cluster::planted!(EpochUnchecked);
+        let later = head.last_us < first_us(append) || cluster::planted!(TimeGoesBack);
+        continues && current && later
     };
     Ok(match newest {
         None if append.bucket == 0 && append.tail == 0 => Ok(Fits::Opens),
@@ -67,7 +70,7 @@ pub fn next_head(append: &Append) -> Head {
         batch: append.batch.0.to_vec(),
         countable: last.countable,
         broadcast: last.broadcast,
-        followed: append.followed,
+        followed: if cluster::planted!(FollowedTooSoon) { last.seq } else { append.followed },
     }
 }
 

@@ -137,6 +137,8 @@ impl Flight {
         match outcome {
             Outcome::Applied | Outcome::Already => Next::Acknowledge,
             Outcome::Refused(Some(head)) | Outcome::HeadRead(Some(head)) => self.judge(head, standing),
+            Outcome::Unknown if crate::planted!(UnknownIsRefused) => Next::Refuse,
+            Outcome::Unknown if crate::planted!(UnknownIsApplied) => Next::Acknowledge,
             Outcome::Unknown => {
                 self.open = true;
                 self.again(standing)
@@ -164,10 +166,13 @@ impl Flight {
     /// holding to not holding, so what fails once fails for every late try of this attempt too.
     fn judge(&self, head: HeadSeen, standing: Standing) -> Next {
         let Attempt { tail, epoch, first_us, batch } = self.attempt;
-        if head.batch == batch {
+        if head.batch == batch || (crate::planted!(RefusalTakenForSuccess) && head.tail > tail) {
             return Next::Acknowledge;
         }
         if let Standing::Lost { epoch } = standing {
+            if crate::planted!(NoStepDown) {
+                return Next::Resend;
+            }
             return Next::StepDown { epoch };
         }
         if head.epoch > epoch {
