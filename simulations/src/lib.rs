@@ -6,6 +6,7 @@
 //! process.
 
 pub mod clients;
+pub mod fold;
 pub mod model;
 pub mod oracle;
 pub mod scenarios;
