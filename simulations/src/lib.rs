@@ -7,6 +7,7 @@
 
 pub mod clients;
 pub mod faults;
+pub mod fold;
 pub mod model;
 pub mod oracle;
 pub mod plan;

@@ -2,24 +2,28 @@
 //! a real node, compared with a fold that shares no code with it.
 
 mod history;
-mod naive;
 
 use crate::core::rig::{Rig, user_id};
 use actors::admin;
 use actors::api::{self, Args, Request};
 use actors::command::{Command, Verb};
 use actors::config::Config;
+use actors::context::Context;
+use actors::marks;
+use actors::scopes::Scopes;
 use actors::store::memory::MemoryStore;
-use actors::store::{LogId, MessageRange, REACTION_USERS_MAX, Store};
+use actors::store::{LogId, MessageRange, Store};
+use actors::tickets::Login;
 use cells::storage::{RedbStore, StorageConfig};
 use cluster::claims::Claims;
 use cluster::host::{Entropy, Host};
 use history::History;
-use naive::Naive;
 use proto::ts::{self, Micros};
 use proto::v1::event::Body;
-use proto::v1::{Content, Event, MessageRow};
+use proto::v1::{Content, Event, TokenKind};
 use serde_json::{Value, json};
+use simulations::fold::compare::{self, Effort};
+use simulations::fold::{Fold, Inbox, Roster};
 use simulations::world::through::{Hook, Through};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -45,13 +49,12 @@ fn check<S: Store + Claims>(seed: u64, events: usize, open: impl FnOnce(&Host) -
         }
         let chance = Entropy::from_u64(seed).fork("pages");
         let events = whole_log(rig, &log, &chance).await;
-        let naive = Naive::of(&events);
-        contents_are_said_or_redacted(&events, &naive, &history);
-        compare_messages(rig, &log, &naive, &chance).await;
-        compare_threads(rig, &log, &naive, &chance).await;
-        compare_single_rows(rig, &log, &naive, &events).await;
-        compare_members(rig, &log, &naive, &chance).await;
-        compare_joined(rig, &log, &naive, &history).await;
+        let fold = Fold::of(&events).unwrap();
+        contents_are_said_or_redacted(&events, &fold, &history);
+        everything_was_part_of_it(&fold);
+        compare::conversation(&*rig.store, &log, &fold, &chance, Effort::Exhaustive).await.unwrap();
+        own_logs_follow(rig, &log, &fold, &history).await;
+        compare_workspace(rig).await;
         assert!(history.refused.len() > 5, "the crowd is refused now and then: {:?}", history.refused);
     });
 }
@@ -70,7 +73,8 @@ async fn whole_log(rig: &Rig, log: &LogId, chance: &Entropy) -> Vec<Event> {
 }
 
 /// Every content in the log is what was said, or redacted if its message is gone.
-fn contents_are_said_or_redacted(events: &[Event], naive: &Naive, history: &History<'_>) {
+fn contents_are_said_or_redacted(events: &[Event], fold: &Fold, history: &History<'_>) {
+    fold.redactions(events).unwrap();
     let mut contents = 0;
     for event in events {
         let content = match &event.body {
@@ -79,146 +83,61 @@ fn contents_are_said_or_redacted(events: &[Event], naive: &Naive, history: &Hist
             _ => continue,
         };
         contents += 1;
-        if naive.redacted.contains(&event.seq) {
-            assert_eq!(content, Content { redacted: true, ..Content::default() }, "at {}", event.seq);
-        } else {
+        if !fold.redacted.contains(&event.seq) {
             assert_eq!(Some(&content.text), history.said.get(&event.seq), "at {}", event.seq);
         }
     }
     assert_eq!(contents, history.said.len(), "what was acknowledged is in the log, and nothing else");
-    assert!(naive.redacted.len() > 10, "deletions were part of the history");
+    assert!(fold.redacted.len() > 10, "deletions were part of the history");
 }
 
-fn range(bounds: (Micros, Micros), newest_first: bool, limit: usize) -> MessageRange {
-    MessageRange { from_us: bounds.0, to_us: bounds.1, newest_first, limit }
-}
-
-/// The rest of the bounds after a page.
-fn rest(bounds: (Micros, Micros), newest_first: bool, last: Micros) -> (Micros, Micros) {
-    if newest_first { (bounds.0, last - 1) } else { (last + 1, bounds.1) }
-}
-
-/// As the naive fold has it: the order in which a summary names its users is not part of the comparison.
-fn comparable(mut row: MessageRow) -> MessageRow {
-    row.reply_users.sort_by(|a, b| a.user.cmp(&b.user));
-    row
-}
-
-async fn compare_messages(rig: &Rig, log: &LogId, naive: &Naive, chance: &Entropy) {
-    let shown = naive.shown();
-    let (first, last) = (shown[0].us, shown[shown.len() - 1].us);
-    for round in 0..8 {
-        let some = || shown[chance.below(shown.len() as u64) as usize].us;
-        let bounds = if round < 2 { (0, Micros::MAX) } else { (some().min(last), some().max(first)) };
-        let newest_first = round % 2 == 0;
-        let mut expected: Vec<_> =
-            shown.iter().filter(|row| (bounds.0..=bounds.1).contains(&row.us)).cloned().collect();
-        if newest_first {
-            expected.reverse();
-        }
-        let (mut found, mut left) = (Vec::new(), bounds);
-        loop {
-            let limit = 1 + chance.below(60) as usize;
-            let page = rig.store.messages(log, range(left, newest_first, limit)).await.unwrap();
-            assert!(page.len() <= limit);
-            let Some(end) = page.last() else { break };
-            left = rest(left, newest_first, end.us);
-            compare_reactions(rig, log, naive, &page).await;
-            found.extend(page.into_iter().map(comparable));
-        }
-        assert_eq!(found, expected, "between {bounds:?}, newest first: {newest_first}");
-    }
-}
-
-/// The second read of a page.
-async fn compare_reactions(rig: &Rig, log: &LogId, naive: &Naive, page: &[MessageRow]) {
-    let times = || page.iter().map(|row| row.us);
-    let (first, last) = (times().min().unwrap(), times().max().unwrap());
-    let counts = rig.store.reactions(log, first, last).await.unwrap();
-    for row in page {
-        let found: BTreeMap<_, _> = counts
-            .iter()
-            .filter(|count| count.us == row.us)
-            .map(|count| (count.name.clone(), (count.count as usize, count.users.clone())))
-            .collect();
-        let counted = |(name, mut users): (String, Vec<_>)| {
-            let count = users.len();
-            users.truncate(REACTION_USERS_MAX);
-            (name, (count, users))
-        };
-        let expected: BTreeMap<_, _> = naive.reactions(row.us).into_iter().map(counted).collect();
-        assert_eq!(found, expected, "reactions to {}", row.us);
-    }
-}
-
-async fn compare_threads(rig: &Rig, log: &LogId, naive: &Naive, chance: &Entropy) {
-    let mut all = 0;
-    for parent_us in naive.parents() {
-        let replies = naive.thread(parent_us);
-        all += replies.len();
-        for newest_first in [false, true] {
-            let (mut found, mut left) = (Vec::new(), (0, Micros::MAX));
-            loop {
-                let limit = 1 + chance.below(5) as usize;
-                let page = rig.store.thread(log, parent_us, range(left, newest_first, limit)).await.unwrap();
-                let Some(end) = page.last() else { break };
-                left = rest(left, newest_first, end.us);
-                compare_reactions(rig, log, naive, &page).await;
-                found.extend(page.into_iter().map(comparable));
-            }
-            if newest_first {
-                found.reverse();
-            }
-            assert_eq!(found, replies, "thread {parent_us}");
-        }
-    }
-    assert!(all > 20, "threads were part of the history");
-}
-
-/// Every message that ever was, by its time: as it is, or gone.
-async fn compare_single_rows(rig: &Rig, log: &LogId, naive: &Naive, events: &[Event]) {
-    let mut gone = 0;
-    for event in events {
-        let found = rig.store.message(log, event.us).await.unwrap().map(comparable);
-        let expected = naive.message(event.us);
-        gone += usize::from(expected.is_none());
-        assert_eq!(found, expected, "message {}", event.us);
-    }
+/// A comparison of nothing would find nothing.
+fn everything_was_part_of_it(fold: &Fold) {
+    let replies: usize = fold.parents().map(|parent_us| fold.thread(parent_us).len()).sum();
+    assert!(replies > 20, "threads were part of the history");
+    let gone = fold.times().iter().filter(|us| fold.message(**us).is_none()).count();
     assert!(gone > 10, "most events make no message, and some messages are gone");
 }
 
-async fn compare_members(rig: &Rig, log: &LogId, naive: &Naive, chance: &Entropy) {
-    let mut found = BTreeMap::new();
-    loop {
-        let after = found.keys().last().cloned();
-        let page = rig.store.members(log, after, 1 + chance.below(4) as usize).await.unwrap();
-        found.extend(page.rows);
-        if !page.more {
-            break;
-        }
-    }
-    assert_eq!(found, naive.members);
+/// The members' own logs follow: as soon as they have, they say the same.
+async fn own_logs_follow(rig: &Rig, log: &LogId, fold: &Fold, history: &History<'_>) {
     let channel = log.channel.conversation().unwrap();
-    let mut row = rig.store.conversation(&log.workspace, channel).await.unwrap().unwrap();
-    assert_eq!(row.members as usize, naive.members.len());
-    row.members = 0;
-    row.creator.clear();
-    row.created_us = 0;
-    assert_eq!(row, naive.row);
+    let chance = Entropy::from_u64(fold.tail());
+    rig.until("everybody's own log knows the last membership", async || {
+        compare::joined(&*rig.store, log, fold).await.is_ok()
+    })
+    .await;
+    for user in fold.members.keys() {
+        let shown = fold.shown();
+        let us = shown[chance.below(shown.len() as u64) as usize].us;
+        let login = Login {
+            workspace: rig.workspace.clone(),
+            user: user.clone(),
+            token_hash: String::new(),
+            scopes: Scopes::usual(TokenKind::User),
+            bot_id: String::new(),
+            app_id: String::new(),
+        };
+        marks::mark(&rig.context, &login, channel, String::new(), us).await.unwrap();
+    }
+    for user in history.people() {
+        let own = Context::user(&rig.workspace, user);
+        let inbox = Inbox::of(&whole_log(rig, &own, &chance).await).unwrap();
+        assert_eq!(inbox.joined.contains_key(channel), fold.moves.contains_key(user), "{user}");
+        compare::inbox(&*rig.store, &rig.workspace, user, &inbox).await.unwrap();
+        compare::unread(&*rig.store, log, user, fold).await.unwrap();
+    }
 }
 
-/// The members' own logs follow: as soon as they have, they say the same.
-async fn compare_joined(rig: &Rig, log: &LogId, naive: &Naive, history: &History<'_>) {
-    let channel = log.channel.conversation().unwrap();
-    for user in history.people() {
-        let expected = naive.moves.get(user).copied();
-        rig.until(&format!("{user} knows {expected:?}"), async || {
-            let rows = rig.store.joined(&rig.workspace, user, None, 100).await.unwrap().rows;
-            let row = rows.into_iter().find(|(joined, _)| joined == channel).map(|(_, row)| row);
-            row.map(|row| (row.seq, row.left.then_some(row.left_seq))) == expected
-        })
-        .await;
-    }
+/// What the workspace's log says, and soon the names of its conversations.
+async fn compare_workspace(rig: &Rig) {
+    let log = Context::workspace(&rig.workspace);
+    let roster = Roster::of(&whole_log(rig, &log, &Entropy::from_u64(1)).await).unwrap();
+    compare::roster(&*rig.store, &rig.workspace, &roster).await.unwrap();
+    rig.until("every conversation has its name", async || {
+        compare::names(&*rig.store, &rig.workspace, &roster).await.is_ok()
+    })
+    .await;
 }
 
 #[test]
@@ -310,7 +229,14 @@ fn reads_of_a_page<S: Store + Claims>(open: impl FnOnce(&Host) -> S) {
             let reactions = liked["reactions"].as_array().unwrap();
             assert_eq!(reactions.len(), 50);
             assert!(reactions.iter().all(|reaction| reaction["count"] == 100));
-            let rows = rig.store.messages(&log, range((0, Micros::MAX), true, 1000)).await.unwrap();
+            let rows = rig
+                .store
+                .messages(
+                    &log,
+                    MessageRange { from_us: 0, to_us: Micros::MAX, newest_first: true, limit: 1000 },
+                )
+                .await
+                .unwrap();
             assert_eq!(rows.len(), 30, "a reaction rewrites no message and makes none");
         },
     );
