@@ -67,6 +67,8 @@ pub enum ChannelMessage {
     Read(u64, usize, oneshot::Sender<Result<Replay, StoreError>>, Permit),
     /// The tail, once it is known.
     Tail(oneshot::Sender<Result<u64, StoreError>>, Permit),
+    /// The store's tail, as somebody else has read it.
+    TailSeen(u64),
     /// Somebody types.
     Typing(UserId),
     /// The log has been read.
@@ -169,13 +171,19 @@ impl Actor for Channel {
         message: ChannelMessage,
         state: &mut ChannelState,
     ) -> Result<(), ActorProcessingErr> {
-        let passed =
-            matches!(message, ChannelMessage::Do(..) | ChannelMessage::Read(..) | ChannelMessage::Tail(..));
+        let passed = matches!(
+            message,
+            ChannelMessage::Do(..)
+                | ChannelMessage::Read(..)
+                | ChannelMessage::Tail(..)
+                | ChannelMessage::TailSeen(..)
+        );
         state.taken += u64::from(passed);
         match message {
             ChannelMessage::Do(command, reply) => state.take(command, reply),
             ChannelMessage::Read(after, limit, reply, permit) => state.read(after, limit, reply, permit),
             ChannelMessage::Tail(reply, permit) => state.tail(reply, permit),
+            ChannelMessage::TailSeen(tail) => state.tail_seen(tail),
             ChannelMessage::Typing(user) => state.args.audience.typing(&state.args.id, &user),
             ChannelMessage::Loaded(loaded) => state.loaded(*loaded),
             ChannelMessage::RowLoaded(read, need, loaded) => state.row_loaded(read, need, *loaded),

@@ -28,6 +28,10 @@ use tokio::sync::mpsc;
 /// How often a stopping node looks whether its sessions are gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
+/// When the tails of channels that an earlier owner wrote to last are looked at again: a request to the store has its end
+/// within seconds.
+const LATE_LOOKS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
+
 /// Why a node did not start; nothing of it runs.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -102,6 +106,7 @@ impl Node {
         let root = root.get_cell();
         let config = Arc::new(config);
         let routes = cluster::router::Router::new(me.clone(), table);
+        let exclusive = claims.is_exclusive();
         let standing = Standing::new(host.clone(), claims.clone(), routes.clone());
         let pilot =
             Pilot { host: host.clone(), store: store.clone(), claims, routes, standing: standing.clone() };
@@ -109,7 +114,7 @@ impl Node {
         let tickets = Tickets::new(host.clone(), config.tickets_max, config.ticket_ms);
         let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
         let shards = start_relay(&context, me.id.as_str());
-        host.spawn("wake", wake(context.clone()));
+        host.spawn("wake", wake(context.clone(), exclusive));
         let sessions_max = context.config.sessions_max;
         let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
         let node = Self { context, gateway, me, claimed: claimed.claimed, root };
@@ -152,14 +157,25 @@ impl Node {
 
 /// Wakes the channels that were written to last before this node started: what follows from their events in other
 /// logs may not have been done.
-async fn wake(context: Context) {
-    match context.store.last_active().await {
-        Err(error) => tracing::warn!(%error, "channels active before the start could not be read"),
-        Ok(logs) => {
-            for log in logs {
-                if let Err(error) = context.router.read(&log, u64::MAX, 1).await {
-                    tracing::warn!(?log, %error, "channel could not be woken; it is when somebody needs it");
-                }
+///
+/// Where another node may have owned them, their tails are looked at again after a while: a batch that was on its way to
+/// the store, or that a frozen owner sent when it thawed, lands after they were read.
+async fn wake(context: Context, exclusive: bool) {
+    let logs = match context.store.last_active().await {
+        Ok(logs) => logs,
+        Err(error) => return tracing::warn!(%error, "channels active before the start could not be read"),
+    };
+    for log in &logs {
+        if let Err(error) = context.router.read(log, u64::MAX, 1).await {
+            tracing::warn!(?log, %error, "channel could not be woken; it is when somebody needs it");
+        }
+    }
+    let looks = if exclusive { &[] } else { &LATE_LOOKS[..] };
+    for wait in looks {
+        context.host.sleep(*wait).await;
+        for log in &logs {
+            if let Ok(Some((_, head))) = context.store.head(log).await {
+                context.router.tail_seen(log, head.tail);
             }
         }
     }

@@ -184,6 +184,10 @@ impl Router {
     pub fn unsubscribe(&self, log: &LogId, gateway: Arc<str>) {
         self.tell(log, |log| SlotMessage::Unsubscribe(log, gateway));
     }
+    /// Tells a channel how far the store has it.
+    pub fn tail_seen(&self, log: &LogId, tail: u64) {
+        self.tell(log, |log| SlotMessage::TailSeen(log, tail));
+    }
     /// Somebody types.
     pub fn typing(&self, log: &LogId, user: UserId) {
         self.tell(log, |log| SlotMessage::Typing(log, user));

@@ -45,6 +45,8 @@ pub enum SlotMessage {
     Unsubscribe(LogId, Arc<str>),
     /// Somebody types in a channel.
     Typing(LogId, UserId),
+    /// The store's tail of a channel, read while this node believes to own it.
+    TailSeen(LogId, u64),
     /// A channel's actor has nothing to do: its tail, and how many messages have reached it from here.
     Passive(LogId, ActorId, u64, u64),
 }
@@ -124,6 +126,7 @@ impl Actor for SlotKeeper {
             SlotMessage::Tail(log, reply, _place) => state.tail(&log, reply),
             SlotMessage::Unsubscribe(log, gateway) => state.unsubscribe(&log, &gateway),
             SlotMessage::Typing(log, user) => state.typing(log, user),
+            SlotMessage::TailSeen(log, tail) => state.tail_seen(&log, tail),
             SlotMessage::Passive(log, actor, tail, taken) => state.passive(&log, &actor, tail, taken),
         }
         Ok(())
@@ -251,6 +254,18 @@ impl SlotState {
         if let Some(entry) = self.channels.get(&log) {
             self.args.pilot.host.fault(FaultPoint::Transient);
             entry.audience.typing(&log, &user);
+        }
+    }
+
+    /// An earlier owner's batch may land after this one has read the tail: nobody else would tell of it.
+    fn tail_seen(&mut self, log: &LogId, tail: u64) {
+        let Some(entry) = self.channels.get_mut(log) else { return };
+        match &mut entry.hot {
+            Some(hot) => hot.send(ChannelMessage::TailSeen(tail)),
+            None => {
+                entry.tail = None;
+                entry.audience.remind(log, tail);
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -63,7 +63,9 @@ pub struct Person {
     /// Users of the workspace, by their number in the plan.
     pub users: Vec<String>,
     /// What it does.
-    pub deeds: Mutex<VecDeque<Deed>>,
+    pub deeds: Arc<Mutex<VecDeque<Deed>>>,
+    /// How many answers it waits for.
+    pub busy: Arc<AtomicUsize>,
     /// Who watches.
     pub oracle: Oracle,
     /// World time at which the token of its present connection was revoked, in nanoseconds; 0: it was not.

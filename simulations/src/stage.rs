@@ -31,8 +31,8 @@ use proto::v1::JoinedRow;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -56,6 +56,10 @@ pub struct Place {
     pub revoked_at: Arc<AtomicU64>,
     /// Its token.
     pub token: Arc<Mutex<String>>,
+    /// See [`Person::deeds`].
+    pub deeds: Arc<Mutex<VecDeque<Deed>>>,
+    /// See [`Person::busy`].
+    pub busy: Arc<AtomicUsize>,
 }
 
 /// Everything of a run.
@@ -148,6 +152,7 @@ impl Stage {
         let host = self.world.boot(me);
         let (deaf_until, revoked_at) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let token = Arc::new(Mutex::new(token));
+        let (deeds, busy) = (Arc::new(Mutex::new(self.deeds_of(number))), Arc::new(AtomicUsize::new(0)));
         let person = Person {
             world: self.world.clone(),
             me,
@@ -162,7 +167,8 @@ impl Stage {
             channels: tenant.channels.iter().map(ToString::to_string).collect(),
             moves: self.moves(client.workspace, client.person),
             users: tenant.people.iter().map(|(user, _)| user.to_string()).collect(),
-            deeds: Mutex::new(self.deeds_of(number)),
+            deeds: deeds.clone(),
+            busy: busy.clone(),
             oracle: self.oracle.clone(),
             revoked_at: revoked_at.clone(),
             deaf_until: deaf_until.clone(),
@@ -176,6 +182,8 @@ impl Stage {
             deaf_until,
             revoked_at,
             token,
+            deeds,
+            busy,
         });
         match (client.device, client.device.form()) {
             (_, Some(form)) => host.spawn("client", Native::new(person, form).run()),
@@ -269,6 +277,11 @@ impl Stage {
     /// The user behind a client.
     pub fn user_of(&self, client: usize) -> String {
         self.places[client].user.clone()
+    }
+
+    /// Nobody begins anything any more.
+    pub fn send_home(&self) {
+        self.places.iter().for_each(|place| place.deeds.lock().unwrap_or_else(PoisonError::into_inner).clear());
     }
 
     /// Nobody is deaf any more.

@@ -64,6 +64,11 @@ impl Pilot {
         });
         let mut standing = Standing::Believed { epoch: append.epoch };
         let mut wait = RESEND_FIRST;
+        if !self.standing.holds(slot).await {
+            // The fence would refuse it, or take it where nobody looks: the new owner has read the tail already.
+            self.host.fault(FaultPoint::StepDown);
+            return Landed::StepDown;
+        }
         self.host.fault(FaultPoint::BeforeAppend);
         let (mut outcome, mut cause) = self.send(&append).await;
         loop {

@@ -304,6 +304,16 @@ impl ChannelState {
         self.load();
     }
 
+    /// Rows beyond what memory has are another owner's: they are loaded and spread. A batch under way finds out by
+    /// itself.
+    pub(crate) fn tail_seen(&mut self, tail: u64) {
+        let behind = self.hot.as_ref().is_some_and(|hot| hot.log.is_idle() && hot.log.durable() < tail);
+        if behind {
+            metrics::counter!("waggle_channel_reloads_total").increment(1);
+            self.start_over(None);
+        }
+    }
+
     /// The store lost rows that were acknowledged. Nobody is served on what is left: an event in the place of one that
     /// was lost would be taken for it by all who had that one.
     fn give_up(&mut self, lost: StoreError) {

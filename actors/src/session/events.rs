@@ -232,12 +232,7 @@ impl Session {
         for channel in std::mem::take(&mut self.leaves) {
             self.unfollow(&channel).await;
         }
-        let joins = std::mem::take(&mut self.joins);
-        let joins: Vec<_> = joins
-            .into_iter()
-            .filter(|(channel, _)| !self.cursors.follows(channel))
-            .map(|(channel, cursor)| (channel, Some(cursor)))
-            .collect();
+        let joins = self.standing_joins().await;
         if !joins.is_empty()
             && let Err(refusal) = self.follow(joins).await
         {
@@ -245,6 +240,29 @@ impl Session {
             self.end(CloseCode::Restarting);
         }
         self.follow_wanted().await;
+    }
+
+    /// Joins to follow. One that a replay of the user's own log tells of may be over by now, or another one have come
+    /// after it: following from there would show again what was shown, or what is none of the user's business.
+    async fn standing_joins(&mut self) -> Vec<(ChannelId, Option<u64>)> {
+        let mut standing = Vec::new();
+        for (channel, cursor) in std::mem::take(&mut self.joins) {
+            if self.cursors.follows(&channel) {
+                continue;
+            }
+            let log = LogId::new(self.login.workspace.clone(), channel.clone());
+            match self.context().store.member(&log, &self.login.user).await {
+                Ok(row) if row.as_ref().is_some_and(|row| row.seq == cursor + 1) => {
+                    standing.push((channel, Some(cursor)));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%channel, %error, "membership cannot be read, the client has to reconnect");
+                    self.end(CloseCode::Restarting);
+                }
+            }
+        }
+        standing
     }
 
     /// Conversations that are followed though the user may have left them: the members decide.

@@ -5,7 +5,7 @@ use crate::{
     clients::{PATIENCE, Person, RECONNECT, Refusal, Verdict, knows::Knows},
     plan::Do,
     promises::{own_words, revoked},
-    world::{clock::WALL_START_US, report::Violation, stream::SimStream},
+    world::{report::Violation, stream::SimStream},
 };
 use futures::{SinkExt, StreamExt};
 use proto::{
@@ -157,6 +157,7 @@ impl Native {
 
     /// Begins what is due and sends what is to be sent. `None`: the connection is over.
     async fn act(&mut self, socket: &mut Socket) -> Option<()> {
+        self.person.busy.store(self.open.len(), Relaxed);
         while self.open.len() < IN_FLIGHT_MAX
             && let Some(deed) = self.person.next_deed()
         {
@@ -169,6 +170,7 @@ impl Native {
         for id in due {
             let open = self.open.get_mut(&id)?;
             (open.due, open.asked) = (None, self.person.world.now());
+            self.person.busy.fetch_max(1, Relaxed);
             open.tries += 1;
             let ask = open.ask.clone();
             self.person.world.count("commands", 1);
@@ -366,8 +368,8 @@ impl Native {
                     self.knows.saw(&deliver.channel, event);
                     let revoked = Duration::from_nanos(self.person.revoked_at.load(Relaxed));
                     if revoked > self.connected {
-                        let made = Duration::from_micros(event.us.saturating_sub(WALL_START_US));
-                        self.person.judge(revoked::shown(number, revoked, made));
+                        let said = oracle.book().commands.get(&event.key).map_or(revoked, |command| command.sent);
+                        self.person.judge(revoked::shown(number, revoked, said));
                     }
                 }
             }

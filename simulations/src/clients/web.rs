@@ -15,7 +15,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use proto::ts;
 use serde_json::{Value, json};
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Duration};
 
 /// Errors after which a call makes sense again.
 const PASSING: [&str; 3] = ["service_unavailable", "internal_error", "ratelimited"];
@@ -120,6 +120,7 @@ impl Web {
                 }
             }
         }
+        self.person.busy.store(self.waiting.len(), Relaxed);
         let Some(mut call) = self.waiting.pop_front() else { return true };
         call.tries += 1;
         self.person.world.count("commands", 1);
@@ -128,6 +129,7 @@ impl Web {
         match outcome {
             Outcome::Answered(status, body) => self.answered(call, status, &body).await,
             Outcome::Cut => {
+                self.person.busy.store(usize::from(call.key.is_some()), Relaxed);
                 if call.key.is_some() {
                     self.waiting.push_front(call);
                 }

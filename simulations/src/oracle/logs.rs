@@ -1,7 +1,7 @@
 //! Logs as the stores have them.
 
 use prost::Message;
-use proto::v1::{Content, Event, event::Body};
+use proto::v1::{Content, ConversationAdded, ConversationKind, ConversationRenamed, Event, event::Body};
 use std::collections::BTreeMap;
 
 /// Logs by workspace and channel (`T…/C…`), each from its first seq on.
@@ -9,9 +9,24 @@ use std::collections::BTreeMap;
 pub struct Logs(BTreeMap<String, Vec<Event>>);
 
 /// What tells two events apart, of that which followers are shown. A content that a deletion takes away does not count:
-/// who saw it before saw the same event.
+/// who saw it before saw the same event. Of conversations that are not public, the workspace's followers only see that
+/// there is one.
 pub fn print(event: &Event) -> u64 {
     let mut shown = Event { fingerprint: 0, ..event.clone() };
+    let closed = match &mut shown.body {
+        Some(Body::ConversationAdded(added)) if added.kind() != ConversationKind::Public => {
+            *added = ConversationAdded { kind: added.kind, ..ConversationAdded::default() };
+            true
+        }
+        Some(Body::ConversationRenamed(renamed)) if renamed.kind() != ConversationKind::Public => {
+            *renamed = ConversationRenamed { kind: renamed.kind, ..ConversationRenamed::default() };
+            true
+        }
+        _ => false,
+    };
+    if closed {
+        (shown.sender, shown.key) = (String::new(), String::new());
+    }
     if let Some(content) = content_mut(&mut shown) {
         *content = Content::default();
     }

@@ -13,9 +13,9 @@ pub const PROMISE: Promise = Promise {
 /// How long a live session may go on.
 pub const WITHIN: Duration = Duration::from_secs(5);
 
-/// A connection whose token was revoked at `revoked` was sent an event that was made at `made`.
-pub fn shown(client: usize, revoked: Duration, made: Duration) -> Result<(), Violation> {
-    PROMISE.holds(made <= revoked + WITHIN, || {
-        format!("client {client} was shown an event of {made:?} on a token revoked at {revoked:?}")
+/// A connection whose token was revoked at `revoked` was sent something that was said at `said`, both world times.
+pub fn shown(client: usize, revoked: Duration, said: Duration) -> Result<(), Violation> {
+    PROMISE.holds(said <= revoked + WITHIN, || {
+        format!("client {client} was shown what was said at {said:?} on a token revoked at {revoked:?}")
     })
 }

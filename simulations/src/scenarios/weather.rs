@@ -14,11 +14,14 @@ use crate::{
     },
     scenarios::Settings,
     stage::{self, Stage, gossip, is_admins, site, tenant::log_name},
-    world::{World, machine::Crash, report::Violation},
+    world::{World, machine::Crash, panics::ENGINE_MAY_PANIC, report::Violation},
 };
 use cells::storage::{RedbStore, StorageConfig};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 /// How often it is looked whether all is well again.
 const LOOK: Duration = Duration::from_millis(500);
@@ -38,16 +41,19 @@ pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
     stage.invite().await?;
     let stage = Arc::new(stage);
     live(&stage).await?;
+    stage.send_home();
     stage.clear().await?;
     heal(&stage).await?;
     let logs = stage.read_logs().await?;
     judge(&stage, &logs)?;
+    compare_views(&stage, &logs).await?;
     gossip::verdict(&world, &stage.sites).await?;
     everybody_leaves(&stage).await?;
     let logs = stage.read_logs().await?;
     blackout(&stage).await?;
     let kept = stage.read_logs().await?;
     judge(&stage, &kept)?;
+    compare_views(&stage, &kept).await?;
     promises::kept::same(&logs, &kept)?;
     rot(&stage, &kept).await
 }
@@ -94,8 +100,9 @@ async fn heal(stage: &Stage) -> Result<(), Violation> {
     loop {
         stage.world.sleep(LOOK).await;
         let open = stage.oracle.open();
-        let behind = if open.is_empty() { behind(stage).await } else { Vec::new() };
-        if open.is_empty() && behind.is_empty() {
+        let busy = stage.places.iter().filter(|place| place.busy.load(Relaxed) > 0).count();
+        let behind = if open.is_empty() && busy == 0 { behind(stage).await } else { Vec::new() };
+        if open.is_empty() && busy == 0 && behind.is_empty() {
             stage.world.tell(|| "everything is answered, everybody is level".to_owned());
             return Ok(());
         }
@@ -109,6 +116,7 @@ async fn heal(stage: &Stage) -> Result<(), Violation> {
                 answered::PROMISE.broken(format!("{} commands are open, such as {what:?}", open.len()))
             );
         }
+        answered::PROMISE.holds(busy == 0, || format!("{busy} clients wait for answers"))?;
         return Err(everyone_level::PROMISE.broken(behind.join(", ")));
     }
 }
@@ -128,6 +136,16 @@ async fn behind(stage: &Stage) -> Vec<String> {
 fn judge(stage: &Stage, logs: &Logs) -> Result<(), Violation> {
     let book = stage.oracle.book();
     promises::judge(&book, logs, &|client| stage.user_of(client))
+}
+
+/// Pages, members, names and unread counts against the logs.
+async fn compare_views(stage: &Stage, logs: &Logs) -> Result<(), Violation> {
+    let chance = stage.world.entropy("pages");
+    for tenant in &stage.tenants {
+        let store = stage.site_of(tenant.number).store().expect("it runs");
+        promises::views::judge(&*store, tenant, logs, &chance).await?;
+    }
+    Ok(())
 }
 
 /// Everybody goes; nothing of them may stay, and nobody is sent anything.
@@ -169,6 +187,7 @@ async fn rot(stage: &Stage, logs: &Logs) -> Result<(), Violation> {
     for fault in &stage.plan.faults {
         let Fault::BitRot { site, flips } = fault.what else { continue };
         stage.world.count_of("fault", fault.what.name());
+        stage.world.count(ENGINE_MAY_PANIC, 1);
         let site = &stage.sites[site];
         let chance = stage.world.entropy(&format!("rot/{}", site.number));
         site.up().into_iter().for_each(|machine| stage.world.crash(machine, Crash::Power));

@@ -214,7 +214,14 @@ impl Site {
         }
         let life = self.world.life(machine);
         let start = async {
-            let (engine, there) = self.open_store(&host).map_err(NotUp::Broken)?;
+            let (engine, there) = match self.open_store(&host) {
+                Ok(opened) => opened,
+                Err(_) if self.disk().is_ill() => {
+                    self.world.crash(machine, Crash::Process);
+                    return Err(NotUp::Died);
+                }
+                Err(violation) => return Err(NotUp::Broken(violation)),
+            };
             let chance = host.entropy().fork("storm");
             let storm = Storm { node: host.clone(), store: there, moods: self.moods.clone(), chance };
             let store = Arc::new(Through::new(engine, storm));
@@ -225,6 +232,11 @@ impl Site {
             let node = match started {
                 Ok(node) => node,
                 Err(_) if self.world.life(machine) != life => return Err(NotUp::Died),
+                // Nobody can claim on a disk that takes nothing: whoever started the node starts it again.
+                Err(_) if self.disk().is_ill() => {
+                    self.world.crash(machine, Crash::Process);
+                    return Err(NotUp::Died);
+                }
                 Err(error) => {
                     return Err(NotUp::Broken(Violation::new("a node always starts", error.to_string())));
                 }

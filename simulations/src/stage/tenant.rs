@@ -18,6 +18,7 @@ use proto::{
     refusal::Refusal,
     v1::{Content, ConversationKind, TokenKind},
 };
+use std::time::Duration;
 
 /// Commands that the founder has on their way at once.
 const AT_ONCE: usize = 64;
@@ -42,13 +43,27 @@ fn channel_id(channel: usize) -> ConversationId {
     ConversationId::parse(&format!("C{channel:010}")).expect("a legal id")
 }
 
+/// Runs a command of the founder, who comes back when he is told to.
+async fn insist(context: &Context, log: LogId, command: Command) -> Result<(), Refusal> {
+    let command = context.router.keyed(command);
+    loop {
+        match context.execute(log.clone(), command.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(refusal) if refusal.retry_after_ms() > 0 => {
+                context.host.sleep(Duration::from_millis(refusal.retry_after_ms().into())).await;
+            }
+            Err(refusal) => return Err(refusal),
+        }
+    }
+}
+
 impl Tenant {
     /// Makes a workspace.
     pub async fn found(context: &Context, number: usize, plan: &plan::Workspace) -> Result<Self, Refusal> {
         let workspace = WorkspaceId::parse(&format!("T{number:010}")).expect("a legal id");
         let tag = tenants::tag(number);
         let create = Verb::CreateWorkspace { name: tag.clone(), domain: tag };
-        context.execute(Context::workspace(&workspace), Command::system("", create)).await?;
+        insist(context, Context::workspace(&workspace), Command::system("", create)).await?;
         let mut tenant = Self { number, workspace, people: Vec::new(), channels: Vec::new() };
         for person in 0..plan.people {
             let token = tenant.add(context, person).await?;
@@ -70,7 +85,7 @@ impl Tenant {
             bot_id: String::new(),
             admin: person == 0,
         };
-        context.execute(Context::workspace(&self.workspace), Command::system("", add)).await?;
+        insist(context, Context::workspace(&self.workspace), Command::system("", add)).await?;
         self.token(context, &user).await
     }
 
@@ -79,7 +94,7 @@ impl Tenant {
         let (token, hash) = auth::new_token(context, TokenKind::User);
         let scopes = Scopes::usual(TokenKind::User).to_vec();
         let issue = Verb::IssueToken { hash, kind: TokenKind::User, scopes };
-        context.execute(Context::user(&self.workspace, user), Command::system("", issue)).await?;
+        insist(context, Context::user(&self.workspace, user), Command::system("", issue)).await?;
         Ok(token)
     }
 
@@ -112,7 +127,7 @@ impl Tenant {
                 let content = Content { text, ..Content::default() };
                 let client_msg_id = String::new();
                 let post = Verb::Post { content, thread_us: 0, reply_broadcast: false, client_msg_id };
-                context.execute(log.clone(), Command::by(&user_id(0), post))
+                insist(context, log.clone(), Command::by(&user_id(0), post))
             });
             try_join_all(posts).await?;
         }

@@ -113,6 +113,12 @@ impl SimDisk {
         self.state().breaks_in = changes;
     }
 
+    /// Whether it is broken, about to break, or short of room.
+    pub fn is_ill(&self) -> bool {
+        let state = self.state();
+        state.breaks_in.is_some() || state.room.is_some()
+    }
+
     /// Lets this many more writes, resizes and syncs succeed, then one fail.
     pub fn fail_once_in(&self, changes: u64) {
         self.state().fails_in = Some(changes);
