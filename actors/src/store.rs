@@ -337,6 +337,13 @@ pub trait Store: Send + Sync + 'static {
     fn reaction(&self, log: &LogId, us: Micros, name: &str, user: &UserId) -> Answer<bool>;
     /// One user's membership of a conversation.
     fn member(&self, log: &LogId, user: &UserId) -> Answer<Option<MemberRow>>;
+    /// One user's membership of each of these conversations, in their order. One read.
+    fn memberships(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        channels: Vec<ConversationId>,
+    ) -> Answer<Vec<Option<MemberRow>>>;
     /// Members of a conversation, by user id.
     fn members(&self, log: &LogId, after: Option<UserId>, limit: usize) -> Answer<Listed<UserId, MemberRow>>;
     /// Conversations of a user, left ones included, by conversation id.

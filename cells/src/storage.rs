@@ -250,6 +250,19 @@ impl Store for RedbStore {
         let key = Key::log(log).id(user.as_str());
         self.read("member", move |snapshot| pages::one(snapshot, defs::member, &key))
     }
+    fn memberships(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        channels: Vec<ConversationId>,
+    ) -> Answer<Vec<Option<MemberRow>>> {
+        let log = |channel| LogId::new(workspace.clone(), channel);
+        let keys: Vec<Key> =
+            channels.into_iter().map(|channel| Key::log(&log(channel)).id(user.as_str())).collect();
+        self.read("memberships", move |snapshot| {
+            keys.iter().map(|key| pages::one(snapshot, defs::member, key)).collect()
+        })
+    }
     fn members(&self, log: &LogId, after: Option<UserId>, limit: usize) -> Answer<Listed<UserId, MemberRow>> {
         let at = Key::log(log);
         self.read("members", move |snapshot| {

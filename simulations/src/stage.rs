@@ -74,6 +74,8 @@ pub struct Stage {
     pub tenants: Vec<Tenant>,
     /// Clients.
     pub places: Vec<Place>,
+    /// Machines of those who belong to nobody.
+    pub strangers: Mutex<Vec<MachineId>>,
     /// Who watches.
     pub oracle: Oracle,
 }
@@ -116,8 +118,15 @@ impl Stage {
             sites.push(site);
         }
         let oracle = Oracle::default();
-        let mut stage =
-            Self { world: world.clone(), plan, sites, tenants: Vec::new(), places: Vec::new(), oracle };
+        let mut stage = Self {
+            world: world.clone(),
+            plan,
+            sites,
+            tenants: Vec::new(),
+            places: Vec::new(),
+            strangers: Mutex::default(),
+            oracle,
+        };
         for (number, workspace) in stage.plan.workspaces.iter().enumerate() {
             let node = stage.sites[workspace.site].node().expect("it was booted just now");
             let founded = Tenant::found(&node.context, number, workspace).await;
@@ -281,7 +290,9 @@ impl Stage {
 
     /// Nobody begins anything any more.
     pub fn send_home(&self) {
-        self.places.iter().for_each(|place| place.deeds.lock().unwrap_or_else(PoisonError::into_inner).clear());
+        self.places
+            .iter()
+            .for_each(|place| place.deeds.lock().unwrap_or_else(PoisonError::into_inner).clear());
     }
 
     /// Nobody is deaf any more.

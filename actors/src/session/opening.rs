@@ -176,12 +176,29 @@ impl Session {
         self.follow(from).await
     }
 
-    /// Conversations that the user is, or was, in.
+    /// Conversations that the user is, or was, in. What the user's own log says of them follows the conversations' logs
+    /// after a while; who is a member, these alone decide. One that was left and is not yet known to be is left out: where
+    /// it ended is told by the own log, and the rest of it is served when the client comes again.
     pub(super) async fn joined(&self) -> Result<Vec<(ConversationId, JoinedRow)>, Refusal> {
         let (store, login) = (&self.context().store, &self.login);
-        all(|after| store.joined(&login.workspace, &login.user, after, READ_ROWS_MAX))
+        let unavailable = |error: StoreError| Refusal::Unavailable(error.to_string());
+        let rows = all(|after| store.joined(&login.workspace, &login.user, after, READ_ROWS_MAX))
             .await
-            .map_err(|error| Refusal::Unavailable(error.to_string()))
+            .map_err(unavailable)?;
+        let (gone, mut there): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, row)| row.left);
+        let channels = there.iter().map(|(channel, _)| channel.clone()).collect();
+        let members =
+            store.memberships(&login.workspace, &login.user, channels).await.map_err(unavailable)?;
+        let mut members = members.into_iter();
+        there.retain_mut(|(_, row)| match members.next().flatten() {
+            Some(member) => {
+                row.seq = member.seq;
+                true
+            }
+            None => false,
+        });
+        there.extend(gone);
+        Ok(there)
     }
 
     /// Follows logs that the user may follow, each from a cursor or from its tail.

@@ -91,6 +91,17 @@ impl Store for MemoryStore {
     fn member(&self, log: &LogId, user: &UserId) -> Answer<Option<MemberRow>> {
         self.answer(|state| state.views.member(log, user))
     }
+    fn memberships(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        channels: Vec<ConversationId>,
+    ) -> Answer<Vec<Option<MemberRow>>> {
+        let log = |channel| LogId::new(workspace.clone(), channel);
+        self.answer(|state| {
+            channels.into_iter().map(|channel| state.views.member(&log(channel), user)).collect()
+        })
+    }
     fn members(&self, log: &LogId, after: Option<UserId>, limit: usize) -> Answer<Listed<UserId, MemberRow>> {
         self.answer(|state| state.views.members(log, after, limit))
     }

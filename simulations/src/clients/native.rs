@@ -368,7 +368,8 @@ impl Native {
                     self.knows.saw(&deliver.channel, event);
                     let revoked = Duration::from_nanos(self.person.revoked_at.load(Relaxed));
                     if revoked > self.connected {
-                        let said = oracle.book().commands.get(&event.key).map_or(revoked, |command| command.sent);
+                        let said =
+                            oracle.book().commands.get(&event.key).map_or(revoked, |command| command.sent);
                         self.person.judge(revoked::shown(number, revoked, said));
                     }
                 }

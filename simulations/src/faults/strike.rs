@@ -14,7 +14,7 @@ use crate::{
 };
 use cluster::host::{Entropy, FaultPoint};
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -97,6 +97,7 @@ impl Stage {
             Fault::Strangers { count, .. } => {
                 for number in 0..count {
                     let me = world.machine(format!("stranger-{number}"), Hardware::default());
+                    self.strangers.lock().unwrap_or_else(PoisonError::into_inner).push(me);
                     let (host, chance) = (world.boot(me), chance.fork(&format!("stranger/{number}")));
                     let visit = strangers::visit(world.clone(), me, host.clone(), site.machine(), chance);
                     host.spawn("stranger", visit);
@@ -300,6 +301,7 @@ impl Stage {
             if site.spare() != site.machine() {
                 self.world.crash(site.spare(), Crash::Process);
             }
+            site.disarm();
             // Whoever was at it has been sent home.
             site.repairing.store(false, Relaxed);
             if site.node().is_none() {

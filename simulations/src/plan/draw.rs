@@ -160,6 +160,7 @@ fn deed(chance: &Entropy, name: &str, client: &Client, there: &Workspace) -> Do 
     let person = below(chance, there.people);
     match name {
         "flood" => Do::Flood { channel, count: 10 + below(chance, 50) },
+        "burst" => Do::Flood { channel, count: 2 + below(chance, 4) },
         "edit" => Do::Edit { channel, back, words },
         "delete" => Do::Delete { channel, back },
         "react" => Do::React { channel, back, emoji: below(chance, 4) },

@@ -46,6 +46,7 @@ pub const WORKLOADS: &[Workload] = &[
         devices: ALL_DEVICES,
         deeds: &[
             ("post", 50),
+            ("burst", 25),
             ("edit", 8),
             ("delete", 4),
             ("react", 10),
@@ -75,6 +76,7 @@ pub const WORKLOADS: &[Workload] = &[
         devices: ALL_DEVICES,
         deeds: &[
             ("post", 50),
+            ("burst", 25),
             ("reconnect", 12),
             ("mark", 10),
             ("again", 10),
@@ -95,6 +97,7 @@ pub const WORKLOADS: &[Workload] = &[
         devices: ALL_DEVICES,
         deeds: &[
             ("post", 30),
+            ("burst", 15),
             ("edit", 20),
             ("delete", 10),
             ("react", 20),
@@ -128,6 +131,7 @@ pub const WORKLOADS: &[Workload] = &[
         devices: ALL_DEVICES,
         deeds: &[
             ("post", 40),
+            ("burst", 15),
             ("join", 10),
             ("leave", 6),
             ("kick", 8),
@@ -148,7 +152,15 @@ pub const WORKLOADS: &[Workload] = &[
         gap_ms: 2200,
         second_device_one_in: 3,
         devices: ALL_DEVICES,
-        deeds: &[("post", 25), ("mark", 30), ("typing", 15), ("range", 10), ("history", 8), ("reconnect", 8)],
+        deeds: &[
+            ("post", 25),
+            ("burst", 15),
+            ("mark", 30),
+            ("typing", 15),
+            ("range", 10),
+            ("history", 8),
+            ("reconnect", 8),
+        ],
     },
     Workload {
         name: "stadium",

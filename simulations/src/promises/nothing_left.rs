@@ -2,6 +2,7 @@
 
 use super::Promise;
 use crate::world::{gauges::Gauges, report::Violation};
+use std::collections::BTreeMap;
 
 /// See above.
 pub const PROMISE: Promise = Promise {
@@ -10,8 +11,10 @@ pub const PROMISE: Promise = Promise {
 };
 
 /// Sessions and requests that healthy nodes still count after everybody left.
-pub fn after_all_left(sessions: usize) -> Result<(), Violation> {
-    PROMISE.holds(sessions == 0, || format!("{sessions} sessions are left after everybody went"))
+pub fn after_all_left(sessions: usize, tasks: &[BTreeMap<&str, usize>]) -> Result<(), Violation> {
+    PROMISE.holds(sessions == 0, || {
+        format!("{sessions} sessions are left after everybody went; the nodes' tasks are {tasks:?}")
+    })
 }
 
 /// Actors after all machines lost their power. The table is the process's: a process runs one world with actors.

@@ -28,7 +28,12 @@ fn found<T>(channel: &str, compared: Result<T, String>) -> Result<T, Violation> 
 }
 
 /// Compares everything that a store shows of a workspace with its logs, which are quiet.
-pub async fn judge(store: &dyn Store, tenant: &Tenant, logs: &Logs, chance: &Entropy) -> Result<(), Violation> {
+pub async fn judge(
+    store: &dyn Store,
+    tenant: &Tenant,
+    logs: &Logs,
+    chance: &Entropy,
+) -> Result<(), Violation> {
     for (name, events) in logs.iter().filter(|(name, _)| name.starts_with(tenant.workspace.as_str())) {
         let Some((_, channel)) = name.split_once('/') else { continue };
         let Ok(channel) = ChannelId::parse(channel) else { continue };

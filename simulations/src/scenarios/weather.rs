@@ -19,7 +19,7 @@ use crate::{
 use cells::storage::{RedbStore, StorageConfig};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -152,11 +152,14 @@ async fn compare_views(stage: &Stage, logs: &Logs) -> Result<(), Violation> {
 async fn everybody_leaves(stage: &Stage) -> Result<(), Violation> {
     let world = &stage.world;
     stage.places.iter().for_each(|place| world.crash(place.machine, Crash::Process));
+    let strangers = stage.strangers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    strangers.into_iter().for_each(|machine| world.crash(machine, Crash::Process));
     world.sleep(Duration::from_secs(3)).await;
     let gauges = world.gauges();
     let sessions =
         stage.sites.iter().filter_map(|site| site.node()).map(|node| node.gateway.sessions()).sum();
-    nothing_left::after_all_left(sessions)?;
+    let tasks = stage.sites.iter().map(|site| world.tasks(site.machine())).collect::<Vec<_>>();
+    nothing_left::after_all_left(sessions, &tasks)?;
     nothing_left::no_panics(gauges)?;
     copies::at_most_one(gauges.sum("waggle_fanout_copies_total"), gauges.sum("waggle_events_total"))?;
     let before = gauges.sum("waggle_fanout_copies_total");

@@ -76,7 +76,10 @@ impl Stage {
         let Some(node) = self.site_of(self.places[client].tenant).node() else { return false };
         let key = format!(
             "{kind}-{}",
-            self.world.entropy("operator").fork(&format!("{:?}", self.world.now())).next_u64()
+            self.world
+                .entropy("operator")
+                .fork(&format!("{client} {verb:?} {:?}", self.world.now()))
+                .next_u64()
         );
         let sent = Sent {
             channel: log_name(&log),

@@ -167,6 +167,10 @@ impl Site {
         all.retain(|machine| self.world.life(*machine).is_some());
         all
     }
+    /// The next boot dies nowhere.
+    pub fn disarm(&self) {
+        *lock(&self.trap) = None;
+    }
     /// The next boot dies here.
     pub fn trap_next_boot(&self, point: FaultPoint) {
         *lock(&self.trap) = Some(point);
@@ -212,7 +216,7 @@ impl Site {
         if let Some(point) = lock(&self.trap).take() {
             self.world.crash_at(machine, point, 1, Crash::Process);
         }
-        let life = self.world.life(machine);
+        let (life, end) = (self.world.life(machine), self.end_of(machine));
         let start = async {
             let (engine, there) = match self.open_store(&host) {
                 Ok(opened) => opened,
@@ -247,7 +251,7 @@ impl Site {
         let (node, me) = tokio::select! {
             biased;
             started = start => started?,
-            () = self.end_of(machine) => return Err(NotUp::Died),
+            () = end => return Err(NotUp::Died),
         };
         if self.world.life(machine) != life {
             node.kill();
@@ -266,10 +270,11 @@ impl Site {
         Ok(node)
     }
 
-    async fn end_of(&self, machine: MachineId) {
+    /// Completes when the present life of a machine ends, also if that is before anybody waits for it.
+    fn end_of(&self, machine: MachineId) -> impl Future<Output = ()> + use<> {
         let (tell, told) = tokio::sync::oneshot::channel::<()>();
         self.world.on_crash(machine, move |_| drop(tell));
-        let _ = told.await;
+        async move { drop(told.await) }
     }
 
     /// The disk under the node.

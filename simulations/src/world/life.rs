@@ -49,7 +49,7 @@ impl VirtualMachine {
             let _done = done;
             task.await;
         });
-        world.state().seats[life.machine.index()].tasks.insert(id, handle.abort_handle());
+        world.state().seats[life.machine.index()].tasks.insert(id, (label, handle.abort_handle()));
     }
 
     fn between(&self, (low, high): (Duration, Duration)) -> Duration {

@@ -73,7 +73,7 @@ pub(crate) struct Seat {
     pub(crate) paused: bool,
     /// Events that came while it was paused.
     pub(crate) held: Vec<Entry>,
-    pub(crate) tasks: BTreeMap<u64, AbortHandle>,
+    pub(crate) tasks: BTreeMap<u64, (&'static str, AbortHandle)>,
     on_crash: Vec<OnCrash>,
     traps: Vec<Trap>,
 }
@@ -161,7 +161,7 @@ impl World {
         self.note(Some(machine), "crash", [crash as u64, tasks.len() as u64], "");
         hooks.into_iter().for_each(|hook| hook(crash));
         self.hang_up(life, crash);
-        tasks.into_values().for_each(|task| task.abort());
+        tasks.into_values().for_each(|(_, task)| task.abort());
         drop(held);
     }
 
@@ -230,6 +230,15 @@ impl World {
     /// Whether nothing answers there, not even a kernel.
     pub(crate) fn is_dark(&self, machine: MachineId) -> bool {
         self.state().seats[machine.index()].dark
+    }
+
+    /// Tasks that run on a machine, by label.
+    pub fn tasks(&self, machine: MachineId) -> BTreeMap<&'static str, usize> {
+        let mut tasks = BTreeMap::new();
+        for (label, _) in self.state().seats[machine.index()].tasks.values() {
+            *tasks.entry(*label).or_default() += 1;
+        }
+        tasks
     }
 
     /// Whether this life goes on.

@@ -166,6 +166,9 @@ store_behind_a_hook! {
     reactions(log: &LogId, from_us: Micros, to_us: Micros) -> Vec<ReactionCount>;
     reaction(log: &LogId, us: Micros, name: &str, user: &UserId) -> bool;
     member(log: &LogId, user: &UserId) -> Option<MemberRow>;
+    memberships(
+        workspace: &WorkspaceId, user: &UserId, channels: Vec<ConversationId>
+    ) -> Vec<Option<MemberRow>>;
     members(log: &LogId, after: Option<UserId>, limit: usize) -> Listed<UserId, MemberRow>;
     joined(
         workspace: &WorkspaceId, user: &UserId, after: Option<ConversationId>, limit: usize

@@ -1,7 +1,7 @@
 //! The trace: every event is hashed; the last ones are kept as a story.
 
 use crate::world::{clock::Nanos, machine::MachineId};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, io::Write as _};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Events kept in full for the story of a failure.
@@ -49,7 +49,7 @@ impl Trace {
 
     /// A sentence of the story. It does not count for the hash: telling changes nothing.
     pub(crate) fn tell(&self, at: Nanos, sentence: String) {
-        println!("{:9.3} s  {sentence}", at as f64 / 1e9);
+        print(&format!("{:9.3} s  {sentence}", at as f64 / 1e9));
     }
 
     pub(crate) fn add(
@@ -76,7 +76,7 @@ impl Trace {
         }
         let line = Line { at, machine, kind, ids, text: text.into() };
         if all {
-            println!("{}", line.show(&|machine| format!("machine-{}", machine.0)));
+            print(&line.show(&|machine| format!("machine-{}", machine.0)));
         }
         if self.tail.len() == TAIL_EVENTS_MAX {
             self.tail.pop_front();
@@ -96,6 +96,11 @@ impl Trace {
     pub(crate) fn tail(&self, name: impl Fn(MachineId) -> String) -> Vec<String> {
         self.tail.iter().map(|line| line.show(&name)).collect()
     }
+}
+
+/// To stdout; who closes it early has read enough.
+fn print(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 impl Line {

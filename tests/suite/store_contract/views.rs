@@ -136,6 +136,10 @@ pub async fn members_are_listed_by_id_in_pages(store: impl Engine) {
     assert_eq!((row.seq, row.inviter.as_str()), (3, "U1"));
     log.view(&store, vec![ViewWrite::MemberGone { user: user("U2") }]).await;
     assert_eq!(store.member(&log.id, &user("U2")).await, Ok(None));
+    let (here, elsewhere) = (conversation("C1"), conversation("C9"));
+    let asked = vec![elsewhere, here.clone(), here];
+    let found = store.memberships(&log.id.workspace, &user("W3"), asked).await.expect("an answer");
+    assert_eq!(found, [None, Some(row.clone()), Some(row)], "in the order in which they were asked for");
     assert_eq!(ids(&store.members(&log.id, None, 10).await.expect("a page").rows), ["U1", "U5", "W3"]);
 }
 
