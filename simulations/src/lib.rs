@@ -13,5 +13,7 @@ pub mod oracle;
 pub mod plan;
 pub mod promises;
 pub mod scenarios;
+pub mod shrink;
+pub mod sometimes;
 pub mod stage;
 pub mod world;

@@ -33,6 +33,14 @@ pub fn real_time() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }
 
+/// A seed that nobody has run before, by the system's clock: the range has room for a million others.
+pub fn fresh_seed() -> u64 {
+    let mut now = timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec to a place that holds one.
+    unsafe { libc::syscall(libc::SYS_clock_gettime, c_long::from(libc::CLOCK_REALTIME), &raw mut now) };
+    (now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000) * 1000
+}
+
 /// Has the system end this process when it has used this much processor time.
 pub fn limit_cpu(seconds: u64) {
     let limit = libc::rlimit { rlim_cur: seconds, rlim_max: seconds };

@@ -218,6 +218,7 @@ impl World {
 
     /// A promise is broken: the first one said ends the run.
     pub fn violate(&self, violation: Violation) {
+        self.tell(|| format!(">>> here a promise is broken: {violation}"));
         let mut state = self.state();
         if state.violation.is_none() {
             state.violation = Some(violation);
@@ -367,6 +368,7 @@ impl World {
             elapsed: Duration::from_nanos(state.now),
             counters: state.counters.clone(),
             points: state.points.clone(),
+            gauges: self.0.gauges.all(),
             violation: state.violation.clone(),
             tail: trace.tail(|machine| state.seats[machine.index()].name.clone()),
         }

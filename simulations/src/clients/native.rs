@@ -326,6 +326,15 @@ impl Native {
 
     async fn nonsense(&mut self, kind: usize, socket: &mut Socket) -> Option<()> {
         self.person.world.count("nonsense", 1);
+        if let 4.. = kind {
+            // A key that is none, and one of 1970.
+            let key = if kind == 4 { "not a key" } else { "00000000-0001-7000-8000-000000000001" };
+            let channel = self.person.channel(0)?;
+            let content = Some(Content { text: self.person.text(2, None), ..Content::default() });
+            let post = Post { channel, key: key.to_owned(), content, ..Post::default() };
+            self.asked += 1;
+            return self.say(socket, self.asked, Ask::Post(post)).await;
+        }
         let bytes = match kind {
             0 => vec![0xff; 40],
             1 => b"{\"id\":\"1\",\"post\":null".to_vec(),
@@ -417,13 +426,17 @@ impl Native {
     }
 
     fn refused(&mut self, re: u64, refused: &Refused) {
-        let Some(open) = self.open.get_mut(&re) else { return };
+        let Some(open) = self.open.get_mut(&re) else {
+            // Of nonsense.
+            return self.person.world.count_refusal(&refused.code);
+        };
         let again =
             (refused.retry_after_ms > 0).then(|| Duration::from_millis(u64::from(refused.retry_after_ms)));
         let refusal = Refusal { code: &refused.code, unknown: refused.state == "unknown", again };
         let about = (open.kind, open.channel.as_str(), open.plain);
         if matches!(open.ask, Ask::Range(_) | Ask::Mark(_) | Ask::Open(_)) || open.kind == "changed retry" {
             // Nobody waits for these.
+            self.person.world.count_refusal(&refused.code);
             self.open.remove(&re);
             return;
         }

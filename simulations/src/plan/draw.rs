@@ -176,7 +176,7 @@ fn deed(chance: &Entropy, name: &str, client: &Client, there: &Workspace) -> Do 
         "history" => Do::History { channel, limit: 1 + below(chance, 60) },
         "reconnect" => Do::Reconnect,
         "again" => Do::Again { changed: chance.chance(1, 4) },
-        "nonsense" => Do::Nonsense { kind: below(chance, 4) },
+        "nonsense" => Do::Nonsense { kind: below(chance, 6) },
         "revoke" => Do::Revoke,
         _ => Do::Post {
             channel,

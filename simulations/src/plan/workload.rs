@@ -56,6 +56,7 @@ pub const WORKLOADS: &[Workload] = &[
             ("range", 3),
             ("history", 2),
             ("again", 3),
+            ("nonsense", 1),
             ("reconnect", 1),
             ("direct", 2),
             ("kick", 1),
@@ -117,7 +118,7 @@ pub const WORKLOADS: &[Workload] = &[
         gap_ms: 2500,
         second_device_one_in: 6,
         devices: ALL_DEVICES,
-        deeds: &[("flood", 30), ("post", 40), ("mark", 10), ("reconnect", 2), ("again", 4), ("nonsense", 2)],
+        deeds: &[("flood", 30), ("post", 40), ("mark", 10), ("reconnect", 2), ("again", 4), ("nonsense", 4)],
     },
     Workload {
         name: "churn",
@@ -177,7 +178,7 @@ pub const WORKLOADS: &[Workload] = &[
 ];
 
 /// One seed in so many lives in the stadium, whose making takes long.
-pub const STADIUM_ONE_IN: u64 = 400;
+pub const STADIUM_ONE_IN: u64 = 1000;
 
 /// The workload of this name.
 pub fn find(name: &str) -> Option<&'static Workload> {

@@ -1,7 +1,7 @@
 //! Coming back costs few reads of the store, and so does everything else.
 
 use super::Promise;
-use crate::world::{gauges::Gauges, report::Violation};
+use crate::world::{World, report::Violation};
 
 /// See above.
 pub const PROMISE: Promise = Promise {
@@ -16,7 +16,7 @@ const READS_PER_COMMAND: u64 = 8;
 /// Reads of a start: slot partitions, last activity, and every channel's state once.
 const READS_PER_BOOT: u64 = 64 + 400;
 
-/// What a world did that costs reads.
+/// What a world did that costs reads, and the reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
     /// Connections and calls of the Web API.
@@ -25,15 +25,38 @@ pub struct Work {
     pub commands: u64,
     /// Starts of nodes.
     pub boots: u64,
+    /// Reads of the store.
+    pub reads: u64,
 }
 
-/// Judges the reads of a whole run.
-pub fn reads(gauges: &Gauges, work: Work) -> Result<(), Violation> {
-    let writes = ["append", "claim", "retain_log", "retain_views"];
-    let writes: u64 = writes.iter().map(|name| gauges.labelled("store_qps", name)).sum();
-    let reads = gauges.sum("store_qps") - writes;
-    let budget =
-        work.visits * READS_PER_VISIT + work.commands * READS_PER_COMMAND + work.boots * READS_PER_BOOT;
-    PROMISE
-        .holds(reads <= budget, || format!("{reads} reads of the store where {budget} are allowed: {work:?}"))
+impl Work {
+    /// All of it so far.
+    pub fn so_far(world: &World) -> Self {
+        let gauges = world.gauges();
+        let writes = ["append", "claim", "retain_log", "retain_views"];
+        let writes: u64 = writes.iter().map(|name| gauges.labelled("store_qps", name)).sum();
+        Self {
+            visits: world.counted("visits"),
+            commands: world.counted("commands") + world.counted("point.before append"),
+            boots: world.counted("boots"),
+            reads: gauges.sum("store_qps") - writes,
+        }
+    }
+
+    /// What has been done since.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            visits: self.visits - before.visits,
+            commands: self.commands - before.commands,
+            boots: self.boots - before.boots,
+            reads: self.reads - before.reads,
+        }
+    }
+}
+
+/// Judges the reads of a day.
+pub fn judge(work: Work) -> Result<(), Violation> {
+    let Work { visits, commands, boots, reads } = work;
+    let budget = visits * READS_PER_VISIT + commands * READS_PER_COMMAND + boots * READS_PER_BOOT;
+    PROMISE.holds(reads <= budget, || format!("{reads} reads of the store where {budget} are allowed: {work:?}"))
 }

@@ -61,10 +61,10 @@ impl Stage {
             () = self.world.sleep(PATIENCE) => None,
         };
         let Some(fresh) = fresh else { return };
+        *place.token.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
         let log = Context::user(&tenant.workspace, user);
         self.world.tell(|| format!("the token of client {client} is revoked"));
         let done = self.run(client, log, user, "revoke", Verb::RevokeToken { hash: auth::hash(&old) }).await;
-        *place.token.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
         if done {
             let now = u64::try_from(self.world.now().as_nanos()).unwrap_or(u64::MAX);
             place.revoked_at.store(now, Relaxed);

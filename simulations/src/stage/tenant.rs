@@ -23,6 +23,9 @@ use std::time::Duration;
 /// Commands that the founder has on their way at once.
 const AT_ONCE: usize = 64;
 
+/// Number of the first who never connects.
+const SILENT_FROM: usize = 1_000_000;
+
 /// A workspace.
 pub struct Tenant {
     /// Its number.
@@ -69,6 +72,8 @@ impl Tenant {
             let token = tenant.add(context, person).await?;
             tenant.people.push((user_id(person), token));
         }
+        let silent = plan.channels.iter().map(|channel| channel.silent_members).max().unwrap_or(0);
+        tenant.add_silent(context, silent).await?;
         for (channel, about) in plan.channels.iter().enumerate() {
             tenant.open(context, channel, about).await?;
         }
@@ -89,6 +94,26 @@ impl Tenant {
         self.token(context, &user).await
     }
 
+    /// People who never connect.
+    async fn add_silent(&self, context: &Context, people: usize) -> Result<(), Refusal> {
+        let numbers: Vec<usize> = (0..people).collect();
+        for some in numbers.chunks(AT_ONCE) {
+            let adds = some.iter().map(|number| {
+                let add = Verb::AddUser {
+                    user: user_id(SILENT_FROM + number),
+                    name: format!("{}-silent{number}", tenants::tag(self.number)),
+                    real_name: String::new(),
+                    email: String::new(),
+                    bot_id: String::new(),
+                    admin: false,
+                };
+                insist(context, Context::workspace(&self.workspace), Command::system("", add))
+            });
+            try_join_all(adds).await?;
+        }
+        Ok(())
+    }
+
     /// Another token for a user.
     pub async fn token(&self, context: &Context, user: &UserId) -> Result<String, Refusal> {
         let (token, hash) = auth::new_token(context, TokenKind::User);
@@ -105,7 +130,7 @@ impl Tenant {
         about: &plan::Channel,
     ) -> Result<(), Refusal> {
         let mut members: Vec<UserId> = about.members.iter().map(|person| user_id(*person)).collect();
-        let silent = (0..about.silent_members).map(|number| user_id(1_000_000 + number));
+        let silent = (0..about.silent_members).map(|number| user_id(SILENT_FROM + number));
         members.extend(silent);
         let kind = if about.private { ConversationKind::Private } else { ConversationKind::Public };
         let name = format!("{}-room{channel}", tenants::tag(self.number));

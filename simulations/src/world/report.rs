@@ -39,6 +39,8 @@ pub struct Report {
     pub counters: BTreeMap<String, u64>,
     /// How often each fault point of the product was passed.
     pub points: BTreeMap<FaultPoint, u64>,
+    /// The product's own metrics, labels summed up.
+    pub gauges: BTreeMap<String, u64>,
     /// The first broken promise.
     pub violation: Option<Violation>,
     /// The last events, one a line.

@@ -1,0 +1,118 @@
+//! `bugs`: tests the tester. Each planted bug must be found, and by what.
+
+use clap::Args;
+use std::process::ExitCode;
+
+/// Find every planted bug; for builds that have them.
+#[derive(Args)]
+pub struct Bugs {
+    /// Only these.
+    #[arg(long)]
+    only: Vec<String>,
+    /// Seeds in which a bug must be found.
+    #[arg(long, default_value_t = 500)]
+    seeds_max: u64,
+    /// Shrink each finding, and say how small it gets.
+    #[arg(long)]
+    shrink: bool,
+}
+
+#[cfg(not(planted))]
+impl Bugs {
+    /// There are none in this build.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let Self { only: _, seeds_max: _, shrink: _ } = self;
+        anyhow::bail!(
+            "this build has no planted bugs: RUSTFLAGS='--cfg planted' cargo build -p simulations --bins --target-dir \
+             target/planted, then target/planted/debug/waggle-sim bugs"
+        )
+    }
+}
+
+#[cfg(planted)]
+mod planted {
+    use super::Bugs;
+    use crate::cli::{pool, shrink, what::What};
+    use cluster::planted::Bug;
+    use simulations::sometimes::{WITHIN_SEEDS, Watch};
+    use std::{ops::ControlFlow, process::ExitCode};
+
+    /// Processor seconds after which a seed is said to spin.
+    const CPU_SECONDS: u64 = 30;
+    /// Plans that are tried to shrink one finding.
+    const TRIES: usize = 250;
+
+    /// How a bug was found.
+    struct Found {
+        seed: u64,
+        seeds: u64,
+        by: String,
+    }
+
+    impl Bugs {
+        /// Looks for each; 1 when one was not found.
+        pub fn run(&self) -> anyhow::Result<ExitCode> {
+            println!("{:<28} {:<12} {:>5}  {:<28} {}", "bug", "breaks", "seeds", "found by", "what it does");
+            let (mut missed, mut sizes) = (0, Vec::new());
+            for bug in Bug::ALL
+                .iter()
+                .filter(|bug| self.only.is_empty() || self.only.iter().any(|n| n == bug.name()))
+            {
+                let what =
+                    What { scenario: "weather".into(), bug: Some(bug.name().into()), ..What::default() };
+                let found = self.find(&what)?;
+                let (seeds, by) = match &found {
+                    Some(found) => (found.seeds.to_string(), found.by.clone()),
+                    None => ("-".into(), "NOT FOUND".into()),
+                };
+                missed += usize::from(found.is_none());
+                println!("{:<28} {:<12} {seeds:>5}  {by:<28} {}", bug.name(), bug.breaks(), bug.about());
+                if let (true, Some(found)) = (self.shrink, found)
+                    && found.by != "never happens"
+                {
+                    let file =
+                        std::env::temp_dir().join(format!("waggle-sim-{}-{}.json", bug.name(), found.seed));
+                    let small = shrink::smallest(found.seed, &what, file, TRIES)?;
+                    let (faults, deeds) = (small.plan.faults.len(), small.plan.deeds.len());
+                    println!("{:<28} {faults} faults, {deeds} deeds after {} tries", "", small.tries);
+                    sizes.push((faults, deeds));
+                }
+            }
+            if !sizes.is_empty() {
+                let median = |mut all: Vec<usize>| {
+                    all.sort_unstable();
+                    all[all.len() / 2]
+                };
+                let faults = median(sizes.iter().map(|(faults, _)| *faults).collect());
+                let deeds = median(sizes.iter().map(|(_, deeds)| *deeds).collect());
+                println!("median of {}: {faults} faults, {deeds} deeds", sizes.len());
+            }
+            println!("{missed} not found");
+            Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+
+        fn find(&self, what: &What) -> anyhow::Result<Option<Found>> {
+            let (mut found, mut watch, mut seeds) = (None, Watch::default(), 0);
+            pool::run(
+                1..=self.seeds_max,
+                &mut |seed| pool::start(seed, what, true, Some(CPU_SECONDS)),
+                &mut |ended| {
+                    seeds += 1;
+                    let line = ended.line();
+                    let counts = line["counts"].as_object().cloned().unwrap_or_default();
+                    let counts = counts
+                        .iter()
+                        .map(|(name, count)| (name.as_str(), count.as_u64().unwrap_or_default()));
+                    let never = watch.next(counts).filter(|missing| !missing.is_empty());
+                    if let Some(by) = ended.property().or(never.map(|_| "never happens".to_owned())) {
+                        found = Some(Found { seed: ended.seed, seeds, by });
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    debug_assert!(seeds <= self.seeds_max.max(WITHIN_SEEDS));
+                    Ok(ControlFlow::Continue(()))
+                },
+            )?;
+            Ok(found)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Seeds in processes of their own: the actor library keeps process-wide tables. As many at once as there are cores;
+//! what they print comes in the order of the seeds.
+
+use crate::cli::what::What;
+use anyhow::Context;
+use serde_json::Value;
+use std::{
+    collections::VecDeque,
+    ops::ControlFlow,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::available_parallelism,
+};
+
+/// A seed's process at its end.
+pub struct Ended {
+    /// The seed.
+    pub seed: u64,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
+impl Ended {
+    /// All promises held.
+    pub fn held(&self) -> bool {
+        self.status.success()
+    }
+    /// It was killed: it spins, or the system is short.
+    pub fn was_killed(&self) -> bool {
+        self.status.code().is_none()
+    }
+    /// The line of a process that was asked for JSON.
+    pub fn line(&self) -> Value {
+        self.stdout.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
+    }
+    /// The broken promise; a process that was killed broke one as well.
+    pub fn property(&self) -> Option<String> {
+        if self.was_killed() {
+            return Some("killed".to_owned());
+        }
+        self.line()["property"].as_str().map(str::to_owned)
+    }
+}
+
+/// Starts the replay of a seed. `cpu_seconds`: after so much processor time it is killed.
+pub fn start(seed: u64, what: &What, json: bool, cpu_seconds: Option<u64>) -> anyhow::Result<Child> {
+    let program = std::env::current_exe().context("cannot find the own program")?;
+    Command::new(program)
+        .args(["replay", &seed.to_string()])
+        .args(what.arguments())
+        .args(json.then_some("--json"))
+        .args(cpu_seconds.iter().flat_map(|limit| ["--cpu-seconds".to_owned(), limit.to_string()]))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start the process of a seed")
+}
+
+/// Waits for a process.
+pub fn finish(seed: u64, child: Child) -> anyhow::Result<Ended> {
+    let output = child.wait_with_output().context("lost the process of a seed")?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Ended { seed, stdout: text(output.stdout), stderr: text(output.stderr), status: output.status })
+}
+
+/// Runs seeds until there are no more, or `each` has seen enough.
+pub fn run(
+    seeds: impl Iterator<Item = u64>,
+    start: &mut dyn FnMut(u64) -> anyhow::Result<Child>,
+    each: &mut dyn FnMut(Ended) -> anyhow::Result<ControlFlow<()>>,
+) -> anyhow::Result<()> {
+    let at_once = available_parallelism().map_or(1, usize::from);
+    let mut running: VecDeque<(u64, Child)> = VecDeque::new();
+    let mut enough = false;
+    for seed in seeds {
+        if running.len() == at_once
+            && let Some((seed, child)) = running.pop_front()
+            && each(finish(seed, child)?)?.is_break()
+        {
+            enough = true;
+            break;
+        }
+        running.push_back((seed, start(seed)?));
+    }
+    for (seed, mut child) in running {
+        if enough {
+            // Nobody reads it any more.
+            let _ = child.kill();
+            finish(seed, child)?;
+        } else {
+            enough = each(finish(seed, child)?)?.is_break();
+        }
+    }
+    Ok(())
+}

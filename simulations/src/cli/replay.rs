@@ -1,0 +1,114 @@
+//! `replay`: one seed, in this process.
+
+use crate::{cli::what::What, overrides};
+use clap::Args;
+use simulations::{
+    scenarios::Scenario,
+    sometimes,
+    world::{World, report::Report, trace::Telling},
+};
+use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
+
+/// Processor time of one seed: a task that spins without ever waiting is killed by the system.
+const CPU_SECONDS_MAX: u64 = 3600;
+/// Events of the story that a failure prints.
+const FAILURE_EVENTS_MAX: usize = 40;
+
+/// Run one seed again.
+#[derive(Args)]
+pub struct Replay {
+    /// The seed.
+    seed: u64,
+    #[command(flatten)]
+    what: What,
+    /// Tell who did what when.
+    #[arg(long)]
+    story: bool,
+    /// Print every event.
+    #[arg(long)]
+    events: bool,
+    /// One JSON line.
+    #[arg(long)]
+    json: bool,
+    /// Processor time after which it is killed, in seconds.
+    #[arg(long, default_value_t = CPU_SECONDS_MAX)]
+    cpu_seconds: u64,
+}
+
+impl Replay {
+    /// Runs it.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let (scenario, settings) = (self.what.scenario()?, self.what.settings()?);
+        self.what.plant()?;
+        let telling = match (self.story, self.events) {
+            (_, true) => Telling::Events,
+            (true, _) => Telling::Story,
+            _ => Telling::Silent,
+        };
+        let began = overrides::real_time();
+        overrides::limit_cpu(self.cpu_seconds);
+        overrides::arm(self.seed);
+        let report = World::simulate(self.seed, telling, |world| (scenario.run)(world, settings));
+        let took = overrides::real_time() - began;
+        println!("{}", if self.json { json_line(scenario, &report) } else { text_line(&report) });
+        let rate = report.events as f64 / took.as_secs_f64();
+        eprintln!(
+            "seed {}: {} events in {:.2} s, {rate:.0} events/s",
+            self.seed,
+            report.events,
+            took.as_secs_f64()
+        );
+        let Some(violation) = &report.violation else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        eprintln!(
+            "seed {} broke a promise at {:.6} s: {violation}. Who did what: waggle-sim replay {} {} --story. Smaller: \
+             waggle-sim shrink {}. The last events were:\n{}",
+            self.seed,
+            report.elapsed.as_secs_f64(),
+            self.seed,
+            self.what.arguments().join(" "),
+            self.seed,
+            report.tail[report.tail.len().saturating_sub(FAILURE_EVENTS_MAX)..].join("\n"),
+        );
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+/// Everything that was counted: by scenario and clients, fault points, rules, and the product's own metrics.
+fn counts(report: &Report) -> BTreeMap<String, u64> {
+    let mut counts = report.counters.clone();
+    counts.extend(report.points.iter().map(|(point, count)| (format!("point.{}", point.name()), *count)));
+    counts.extend(sometimes::rules(&report.points));
+    counts.extend(report.gauges.iter().map(|(name, count)| (format!("metric.{name}"), *count)));
+    counts
+}
+
+fn json_line(scenario: &Scenario, report: &Report) -> String {
+    serde_json::json!({
+        "v": 1,
+        "seed": report.seed,
+        "ok": report.violation.is_none(),
+        "hash": format!("{:032x}", report.hash),
+        "hours": report.elapsed.as_secs_f64() / 3600.0,
+        "messages": report.counted("messages"),
+        "faults": report.faults(),
+        "property": report.violation.as_ref().map(|violation| violation.property),
+        "detail": report.violation.as_ref().map(|violation| violation.detail.clone()),
+        "begun_s": report.counted("begun_us") as f64 / 1e6,
+        "scenario": scenario.name,
+        "events": report.events,
+        "counts": counts(report),
+    })
+    .to_string()
+}
+
+fn text_line(report: &Report) -> String {
+    let verdict = if report.violation.is_none() { "held" } else { "BROKEN" };
+    let mut line = format!("seed {} {verdict} {:032x}", report.seed, report.hash);
+    for (name, count) in &report.counters {
+        // Writing to a string does not fail.
+        let _ = write!(line, " {name}={count}");
+    }
+    line
+}

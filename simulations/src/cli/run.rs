@@ -1,0 +1,162 @@
+//! `run`: many seeds, and whether they came to enough.
+
+use crate::{
+    cli::{
+        pool,
+        what::{What, seeds},
+    },
+    overrides,
+};
+use anyhow::Context;
+use clap::Args;
+use serde_json::Value;
+use simulations::sometimes::{WITHIN_SEEDS, Watch};
+use std::{
+    ops::{ControlFlow, RangeInclusive},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// Run a scenario with each seed of a range.
+#[derive(Args)]
+pub struct Run {
+    /// First and last seed, both included: A..B, or one seed.
+    #[arg(long, default_value = "1..1", value_parser = seeds, conflicts_with = "fresh")]
+    seeds: RangeInclusive<u64>,
+    /// So many seeds that nobody has run before.
+    #[arg(long)]
+    fresh: Option<u64>,
+    /// A file of seeds that failed once, which are run first: a seed and its reason a line.
+    #[arg(long)]
+    kept: Option<PathBuf>,
+    /// Fewest virtual hours of the whole run.
+    #[arg(long, default_value_t = 0.0)]
+    hours_min: f64,
+    /// Fewest acknowledged messages of the whole run.
+    #[arg(long, default_value_t = 0)]
+    messages_min: u64,
+    #[command(flatten)]
+    what: What,
+    /// One JSON line a seed.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What seeds came to together.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Seeds.
+    pub seeds: u64,
+    /// Those that broke a promise.
+    pub broken: Vec<(u64, String)>,
+    /// Virtual hours.
+    pub hours: f64,
+    /// Acknowledged messages.
+    pub messages: u64,
+    /// Everything that was counted.
+    pub counts: std::collections::BTreeMap<String, u64>,
+}
+
+impl Totals {
+    /// Adds the line of a seed.
+    pub fn add(&mut self, seed: u64, line: &Value, property: Option<String>) {
+        self.seeds += 1;
+        self.hours += line["hours"].as_f64().unwrap_or_default();
+        self.messages += line["messages"].as_u64().unwrap_or_default();
+        for (name, count) in line["counts"].as_object().into_iter().flatten() {
+            *self.counts.entry(name.clone()).or_default() += count.as_u64().unwrap_or_default();
+        }
+        self.broken.extend(property.map(|property| (seed, property)));
+    }
+
+    /// In a line.
+    pub fn line(&self) -> String {
+        let faults = self.counts.iter().filter(|(name, _)| name.starts_with("fault."));
+        let faults: u64 = faults.map(|(_, count)| count).sum();
+        let (seeds, hours, messages) = (self.seeds, self.hours, self.messages);
+        format!("{seeds} seeds, {hours:.1} virtual hours, {messages} acknowledged messages, {faults} faults")
+    }
+}
+
+impl Run {
+    /// Runs them all.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        self.what.scenario()?;
+        self.what.settings()?;
+        let began = overrides::real_time();
+        let mut seeds = self.kept_seeds()?;
+        match self.fresh {
+            None => seeds.extend(self.seeds.clone()),
+            Some(count) => {
+                let first = overrides::fresh_seed();
+                eprintln!("fresh seeds {first}..{}", first + count - 1);
+                seeds.extend(first..first + count);
+            }
+        }
+        let (mut totals, mut watch, mut failed) = (Totals::default(), Watch::default(), false);
+        let weather = self.what.scenario == simulations::scenarios::DEFAULT && self.what.workload.is_none();
+        pool::run(
+            seeds.into_iter(),
+            &mut |seed| pool::start(seed, &self.what, self.json || self.is_judged(), None),
+            &mut |ended| {
+                if self.json || !self.is_judged() {
+                    print!("{}", ended.stdout);
+                }
+                eprint!("{}", if ended.held() && self.is_judged() { "" } else { &ended.stderr });
+                failed |= !ended.held();
+                let line = ended.line();
+                totals.add(ended.seed, &line, ended.property());
+                let counts = line["counts"].as_object().cloned().unwrap_or_default();
+                let counts =
+                    counts.iter().map(|(name, count)| (name.as_str(), count.as_u64().unwrap_or_default()));
+                if weather
+                    && let Some(missing) = watch.next(counts)
+                    && !missing.is_empty()
+                {
+                    failed = true;
+                    eprintln!("in {WITHIN_SEEDS} seeds up to {} never: {}", ended.seed, missing.join(", "));
+                }
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        if self.is_judged() {
+            failed |= !self.is_enough(&totals);
+            let took = (overrides::real_time() - began).as_secs_f64();
+            eprintln!("{} in {took:.0} s", totals.line());
+        }
+        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    /// The whole run is looked at, not only each seed.
+    fn is_judged(&self) -> bool {
+        self.fresh.is_some() || self.hours_min > 0.0 || self.messages_min > 0
+    }
+
+    fn is_enough(&self, totals: &Totals) -> bool {
+        let enough = totals.hours >= self.hours_min && totals.messages >= self.messages_min;
+        if !enough {
+            eprintln!(
+                "too little: at least {} hours and {} messages were asked for, there were {:.1} and {}",
+                self.hours_min, self.messages_min, totals.hours, totals.messages
+            );
+        }
+        for (seed, property) in &totals.broken {
+            eprintln!("seed {seed} broke «{property}»: keep it in simulations/seeds.txt when it is mended");
+        }
+        enough
+    }
+
+    fn kept_seeds(&self) -> anyhow::Result<Vec<u64>> {
+        let Some(file) = &self.kept else { return Ok(Vec::new()) };
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines
+            .map(|line| {
+                let seed = line.split_whitespace().next().unwrap_or_default();
+                seed.parse()
+                    .with_context(|| format!("{}: {line:?} does not begin with a seed", file.display()))
+            })
+            .collect()
+    }
+}
