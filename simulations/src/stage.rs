@@ -88,9 +88,9 @@ fn tight() -> Config {
         channel_recent_max: 10,
         channel_rows_max: 10,
         channel_idle_ms: 1000,
-        session_mailbox_max: 24,
+        session_mailbox_max: 14,
         posts_in_flight_max: 8,
-        relay_mailbox_max: 16,
+        relay_mailbox_max: 8,
         message_edits_max: 4,
         ..Config::default()
     }

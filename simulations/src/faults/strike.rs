@@ -2,7 +2,7 @@
 
 use crate::{
     clients::strangers,
-    faults::{Fault, Way},
+    faults::{Fault, Lie, Way},
     stage::{self, Stage, site::Site},
     world::{
         World,
@@ -22,6 +22,8 @@ use std::{
 const TRAP_MAX: Duration = Duration::from_secs(20);
 /// How long a disk's access takes when it is well.
 const ACCESS: Latency = (Duration::from_micros(100), Duration::from_millis(2));
+/// How long requests go astray before a node freezes.
+const REQUESTS_STRAY: Duration = Duration::from_millis(800);
 /// Time until somebody notices that a node is frozen.
 const NOTICED: Duration = Duration::from_millis(500);
 
@@ -262,7 +264,11 @@ impl Stage {
             site.repairing.store(false, Relaxed);
             return Ok(());
         }
+        // Some requests are still on their way to the store when it freezes, and land when another has begun.
+        site.moods.lock().lie = Some((Lie::Late, 2));
+        self.world.sleep(REQUESTS_STRAY).await;
         self.world.pause(frozen, ms(frozen_ms));
+        site.moods.lock().lie = None;
         self.world.sleep(NOTICED).await;
         site.redirect();
         site.repairing.store(false, Relaxed);

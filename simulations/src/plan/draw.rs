@@ -253,7 +253,10 @@ fn fault(chance: &Entropy, name: &str, plan: &Plan) -> Option<Fault> {
         "lossy-link" => {
             pair().map(|(one, other)| Fault::LossyLink { one, other, one_in: one_in + 1, for_ms })?
         }
-        "takeover" if plan.sites[site].remote_store => {
+        "takeover" => {
+            let remote: Vec<usize> =
+                (0..plan.sites.len()).filter(|site| plan.sites[*site].remote_store).collect();
+            let site = *remote.get(below(chance, remote.len()))?;
             Fault::Takeover { site, frozen_ms: between(chance, (500, 15_000)) }
         }
         _ => return None,

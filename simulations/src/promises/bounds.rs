@@ -58,5 +58,6 @@ impl Work {
 pub fn judge(work: Work) -> Result<(), Violation> {
     let Work { visits, commands, boots, reads } = work;
     let budget = visits * READS_PER_VISIT + commands * READS_PER_COMMAND + boots * READS_PER_BOOT;
-    PROMISE.holds(reads <= budget, || format!("{reads} reads of the store where {budget} are allowed: {work:?}"))
+    PROMISE
+        .holds(reads <= budget, || format!("{reads} reads of the store where {budget} are allowed: {work:?}"))
 }

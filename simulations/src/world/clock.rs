@@ -48,9 +48,36 @@ impl Skew {
         let (scaled, rate) = (i128::from(local) * 1_000_000, i128::from(1_000_000 + self.drift_ppm));
         u64::try_from((scaled + rate - 1) / rate).unwrap_or(u64::MAX)
     }
+}
+
+/// A machine's clock, whose rate may change: the monotonic part goes on from where it is, whatever is set.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct MachineClock {
+    skew: Skew,
+    /// World time at which the present rate began, and what the clock showed then.
+    since: Nanos,
+    shown: Nanos,
+}
+
+impl MachineClock {
+    /// A clock of this skew from the beginning of the world on.
+    pub(crate) fn new(skew: Skew) -> Self {
+        Self { skew, since: 0, shown: 0 }
+    }
+    /// Another skew from now on.
+    pub(crate) fn set(&mut self, skew: Skew, now: Nanos) {
+        *self = Self { skew, since: now, shown: self.monotonic(now) };
+    }
+    pub(crate) fn skew(&self) -> Skew {
+        self.skew
+    }
+    /// Time since the beginning of the world, as this machine counts it.
+    pub(crate) fn monotonic(&self, world: Nanos) -> Nanos {
+        self.shown + self.skew.local(world.saturating_sub(self.since))
+    }
     /// The machine's wall clock.
-    pub(crate) fn wall_us(self, world: Nanos) -> Micros {
-        (WALL_START_US + self.local(world) / 1000).saturating_add_signed(self.offset_us)
+    pub(crate) fn wall_us(&self, world: Nanos) -> Micros {
+        (WALL_START_US + self.monotonic(world) / 1000).saturating_add_signed(self.skew.offset_us)
     }
 }
 
@@ -68,7 +95,17 @@ mod tests {
         let fast = Skew { offset_us: -500, drift_ppm: 10_000 };
         assert_eq!(fast.local(1_000_000_000), 1_010_000_000);
         assert_eq!(fast.world_span(1_010_000_000), 1_000_000_000);
-        assert_eq!(fast.wall_us(1_000_000_000), WALL_START_US + 1_010_000 - 500);
+        assert_eq!(MachineClock::new(fast).wall_us(1_000_000_000), WALL_START_US + 1_010_000 - 500);
+    }
+
+    #[test]
+    fn a_clock_that_is_slowed_down_never_goes_back() {
+        let mut clock = MachineClock::new(Skew { offset_us: 0, drift_ppm: 10_000 });
+        let before = clock.monotonic(50_000_000_000);
+        clock.set(Skew { offset_us: -7, drift_ppm: -10_000 }, 50_000_000_000);
+        assert_eq!(clock.monotonic(50_000_000_000), before);
+        assert_eq!(clock.monotonic(51_000_000_000), before + 990_000_000);
+        assert_eq!(clock.wall_us(50_000_000_000), WALL_START_US + before / 1000 - 7);
     }
 
     #[test]

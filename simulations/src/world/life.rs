@@ -2,7 +2,7 @@
 
 use crate::world::{
     World,
-    clock::{self, Nanos, Skew},
+    clock::{self, MachineClock, Nanos},
     machine::Life,
 };
 use cluster::host::{Blocking, Entropy, FaultPoint, Machine};
@@ -28,12 +28,12 @@ pub struct VirtualMachine {
 
 impl VirtualMachine {
     pub(crate) fn new(world: World, life: Life, latency: Entropy) -> Self {
-        let booted = world.now_ns();
+        let booted = world.clock(life.machine).monotonic(world.now_ns());
         Self { world, life, latency, booted }
     }
 
-    fn skew(&self) -> Skew {
-        self.world.hardware(self.life.machine, |hardware| hardware.skew)
+    fn clock(&self) -> MachineClock {
+        self.world.clock(self.life.machine)
     }
 
     fn start(&self, label: &'static str, task: BoxFuture<'static, ()>) {
@@ -60,18 +60,18 @@ impl VirtualMachine {
 
 impl Machine for VirtualMachine {
     fn now_us(&self) -> Micros {
-        self.skew().wall_us(self.world.now_ns())
+        self.clock().wall_us(self.world.now_ns())
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_nanos(self.skew().local(self.world.now_ns() - self.booted))
+        Duration::from_nanos(self.clock().monotonic(self.world.now_ns()).saturating_sub(self.booted))
     }
 
     fn sleep(&self, delay: Duration) -> BoxFuture<'static, ()> {
         if !self.world.lives(self.life) {
             return Box::pin(pending());
         }
-        let span = Duration::from_nanos(self.skew().world_span(clock::nanos(delay)));
+        let span = Duration::from_nanos(self.clock().skew().world_span(clock::nanos(delay)));
         Box::pin(self.world.sleep_of(Some(self.life), span.max(SLEEP_MIN)))
     }
 

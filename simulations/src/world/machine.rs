@@ -6,7 +6,7 @@
 
 use crate::world::{
     World,
-    clock::{self, Skew},
+    clock::{self, MachineClock, Skew},
     life::VirtualMachine,
     queue::Entry,
 };
@@ -66,6 +66,7 @@ type OnCrash = Box<dyn FnOnce(Crash) + Send>;
 pub(crate) struct Seat {
     pub(crate) name: String,
     hardware: Hardware,
+    pub(crate) clock: MachineClock,
     boot: u64,
     up: bool,
     /// Its last life ended without power.
@@ -99,6 +100,7 @@ impl World {
         let seats = &mut state.seats;
         seats.push(Seat {
             name: name.into(),
+            clock: MachineClock::new(hardware.skew),
             hardware,
             boot: 0,
             up: false,
@@ -224,7 +226,11 @@ impl World {
     pub fn set_skew(&self, machine: MachineId, skew: Skew) {
         self.count("fault.clock", 1);
         self.note(Some(machine), "clock", [skew.offset_us as u64, skew.drift_ppm as u64], "");
-        self.state().seats[machine.index()].hardware.skew = skew;
+        let now = self.now_ns();
+        let mut state = self.state();
+        let seat = &mut state.seats[machine.index()];
+        seat.hardware.skew = skew;
+        seat.clock.set(skew, now);
     }
 
     /// Whether nothing answers there, not even a kernel.
@@ -265,6 +271,10 @@ impl World {
         if let Some(crash) = crash {
             self.crash(life.machine, crash);
         }
+    }
+
+    pub(crate) fn clock(&self, machine: MachineId) -> MachineClock {
+        self.state().seats[machine.index()].clock
     }
 
     pub(crate) fn hardware<T>(&self, machine: MachineId, read: impl FnOnce(&Hardware) -> T) -> T {
