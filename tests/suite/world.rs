@@ -16,10 +16,11 @@ fn program() -> PathBuf {
     program
 }
 
-/// Starts seeds of a scenario. `environment` replaces all there is.
+/// Starts seeds of a scenario; `hours` may be empty. `environment` replaces all there is.
 fn start(program: &Path, scenario: &str, hours: &str, seeds: &str, environment: &[(&str, &str)]) -> Child {
     Command::new(program)
-        .args(["run", "--json", "--scenario", scenario, "--hours", hours, "--seeds", seeds])
+        .args(["run", "--json", "--scenario", scenario, "--seeds", seeds])
+        .args((!hours.is_empty()).then_some(["--hours", hours]).into_iter().flatten())
         .env_clear()
         .envs(environment.iter().copied())
         .stdout(Stdio::piped())
@@ -34,6 +35,28 @@ fn printed(child: Child) -> Vec<String> {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{complaints}", output.status);
     String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+/// A name that is in no binary unless it was built to be tested: the shipped one, and the simulator of every day.
+#[test]
+fn what_ships_has_no_planted_bugs() {
+    let listed = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster/src/planted.rs"));
+    let listed = listed.expect("the list of planted bugs");
+    let names: Vec<&str> = listed
+        .lines()
+        .filter(|line| line.contains("\" breaks \""))
+        .filter_map(|line| line.split('"').nth(1))
+        .collect();
+    assert!(names.len() >= 25, "{} planted bugs", names.len());
+    for binary in [program(), program().with_file_name("waggle")] {
+        let bytes = fs::read(&binary).expect("a binary that was built beside this test");
+        let text = String::from_utf8_lossy(&bytes);
+        for name in &names {
+            assert!(!text.contains(name), "{} knows the planted bug {name}", binary.display());
+        }
+    }
+    let asked = Command::new(program()).arg("bugs").output().expect("waggle-sim starts");
+    assert!(!asked.status.success(), "a build without planted bugs has none to find");
 }
 
 fn field<'a>(line: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
@@ -77,24 +100,11 @@ fn http_and_websocket_over_bad_streams_replay_to_the_byte() {
 }
 
 #[test]
-fn twenty_short_histories_of_three_nodes_replay_to_the_byte() {
-    let lines = twice("posts", "0.02", "1..20");
+fn twenty_days_of_weather_replay_to_the_byte() {
+    let lines = twice("weather", "", "1..20");
     let hashes: BTreeSet<String> = lines.iter().map(|line| field(line, "hash").to_string()).collect();
     assert_eq!((lines.len(), hashes.len()), (20, 20), "each seed has its own history");
-    for line in &lines {
-        assert!(field(field(line, "counts"), "fault.crash").as_u64() >= Some(10), "{line}");
-    }
-}
-
-#[test]
-fn three_nodes_with_everything_in_them_replay_an_hour_of_posts_to_the_byte() {
-    let lines = twice("posts", "1", "1");
-    let [line] = &lines[..] else { panic!("one seed, one line: {lines:?}") };
-    assert!(field(line, "hours").as_f64() >= Some(1.0), "{line}");
-    assert!(field(line, "messages").as_u64() > Some(12_000), "{line}");
-    let counts = field(line, "counts");
-    assert!(field(counts, "deliveries").as_u64() > Some(40_000), "{line}");
-    for (fault, least) in [("crash", 10), ("pause", 1), ("clock", 1), ("disk", 1), ("cut", 4), ("reset", 1)] {
-        assert!(field(counts, &format!("fault.{fault}")).as_u64() >= Some(least), "{fault}: {line}");
-    }
+    let sum = |name: &str| lines.iter().filter_map(|line| field(line, name).as_u64()).sum::<u64>();
+    assert!(sum("messages") > 5_000, "{} messages", sum("messages"));
+    assert!(sum("faults") > 100, "{} faults", sum("faults"));
 }

@@ -53,7 +53,7 @@ mod planted {
         /// Looks for each; 1 when one was not found.
         pub fn run(&self) -> anyhow::Result<ExitCode> {
             println!("{:<28} {:<12} {:>5}  {:<28} {}", "bug", "breaks", "seeds", "found by", "what it does");
-            let (mut missed, mut sizes) = (0, Vec::new());
+            let (mut found_all, mut missed, mut sizes) = (0, 0, Vec::new());
             for bug in Bug::ALL
                 .iter()
                 .filter(|bug| self.only.is_empty() || self.only.iter().any(|n| n == bug.name()))
@@ -66,6 +66,7 @@ mod planted {
                     None => ("-".into(), "NOT FOUND".into()),
                 };
                 missed += usize::from(found.is_none());
+                found_all += usize::from(found.is_some());
                 println!("{:<28} {:<12} {seeds:>5}  {by:<28} {}", bug.name(), bug.breaks(), bug.about());
                 if let (true, Some(found)) = (self.shrink, found)
                     && found.by != "never happens"
@@ -87,7 +88,7 @@ mod planted {
                 let deeds = median(sizes.iter().map(|(_, deeds)| *deeds).collect());
                 println!("median of {}: {faults} faults, {deeds} deeds", sizes.len());
             }
-            println!("{missed} not found");
+            println!("{found_all} found, {missed} not found");
             Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
 

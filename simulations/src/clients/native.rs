@@ -1,6 +1,8 @@
 //! A device on the native protocol (`/connect`): it does its deeds, keeps cursors and unanswered commands, and after
 //! every cut comes back with both.
 
+mod asks;
+
 use crate::{
     clients::{PATIENCE, Person, RECONNECT, Refusal, Verdict, knows::Knows},
     plan::Do,
@@ -11,8 +13,8 @@ use futures::{SinkExt, StreamExt};
 use proto::{
     frame::{self, WireForm},
     v1::{
-        ClientFrame, Content, Cursor, Delete, Edit, Hello, Join, Leave, Mark, Open, Post, Range, React,
-        Refused, ServerFrame, Typing, Unreact, client_frame::Frame as Ask, server_frame::Frame as Say,
+        ClientFrame, Content, Cursor, Hello, Post, Refused, ServerFrame, Typing, client_frame::Frame as Ask,
+        server_frame::Frame as Say,
     },
 };
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
@@ -23,7 +25,6 @@ use tungstenite::{Message, client::IntoClientRequest, http::HeaderValue};
 const SILENCE: Duration = Duration::from_secs(30);
 /// Commands that wait for their answer before another deed is begun.
 const IN_FLIGHT_MAX: usize = 8;
-const EMOJI: [&str; 4] = ["tada", "eyes", "wave", "+1"];
 
 type Socket = WebSocketStream<SimStream>;
 
@@ -193,8 +194,15 @@ impl Native {
                 }
             }
             Do::Again { changed } => self.again(changed),
+            Do::Post { channel, words, thread, broadcast, mention } => {
+                let name = self.person.channel(channel)?;
+                let thread = thread.and_then(|back| self.knows.any(&name, back));
+                self.post(channel, words, thread, broadcast, mention);
+            }
             other => {
-                if let Some((ask, kind, channel, deletes)) = self.ask(&other) {
+                if let Some(asks::Asked { ask, kind, channel, deletes }) =
+                    asks::of(&self.person, &self.knows, &other)
+                {
                     self.command(ask, kind, channel, deletes);
                 }
             }
@@ -219,89 +227,10 @@ impl Native {
         self.command(Ask::Post(post), "post", channel, None);
     }
 
-    /// The frame of a deed; `None` where there is nothing to do it to, or another kind of device does it.
-    fn ask(&mut self, what: &Do) -> Option<(Ask, &'static str, String, Option<u64>)> {
-        let key = String::new;
-        let named = |number: usize| self.person.channel(number);
-        Some(match what {
-            Do::Post { channel, words, thread, broadcast, mention } => {
-                let name = named(*channel)?;
-                let thread = thread.and_then(|back| self.knows.any(&name, back));
-                self.post(*channel, *words, thread, *broadcast, *mention);
-                return None;
-            }
-            Do::Edit { channel, back, words } => {
-                let channel = named(*channel)?;
-                let target_us = self.knows.own(&channel, *back)?;
-                let content = Some(Content { text: self.person.text(*words, None), ..Content::default() });
-                (
-                    Ask::Edit(Edit { channel: channel.clone(), key: key(), target_us, content }),
-                    "edit",
-                    channel,
-                    None,
-                )
-            }
-            Do::Delete { channel, back } => {
-                let channel = named(*channel)?;
-                let target_us = self.knows.own(&channel, *back)?;
-                let delete = Delete { channel: channel.clone(), key: key(), target_us };
-                (Ask::Delete(delete), "delete", channel, Some(target_us))
-            }
-            Do::React { channel, back, emoji } | Do::Unreact { channel, back, emoji } => {
-                let channel = named(*channel)?;
-                let target_us = self.knows.any(&channel, *back)?;
-                let name = EMOJI[emoji % EMOJI.len()].to_owned();
-                if matches!(what, Do::React { .. }) {
-                    let react = React { channel: channel.clone(), key: key(), target_us, name };
-                    (Ask::React(react), "react", channel, None)
-                } else {
-                    let unreact = Unreact { channel: channel.clone(), key: key(), target_us, name };
-                    (Ask::Unreact(unreact), "unreact", channel, None)
-                }
-            }
-            Do::Mark { channel, back } => {
-                let channel = named(*channel)?;
-                let target_us = self.knows.any(&channel, *back)?;
-                (Ask::Mark(Mark { channel: channel.clone(), key: key(), target_us }), "mark", channel, None)
-            }
-            Do::Join { channel } => {
-                let channel = named(*channel)?;
-                (Ask::Join(Join { channel: channel.clone(), key: key() }), "join", channel, None)
-            }
-            Do::Leave { channel } => {
-                let channel = named(*channel)?;
-                (Ask::Leave(Leave { channel: channel.clone(), key: key() }), "leave", channel, None)
-            }
-            Do::Direct { person } => {
-                let users = vec![self.person.users.get(*person)?.clone()];
-                (Ask::Open(Open { users }), "direct", String::new(), None)
-            }
-            Do::Range { channel, back, limit } => {
-                let channel = named(*channel)?;
-                let name = self.person.name_of(&channel);
-                let last = self.person.oracle.cursors(self.person.number).get(&name).copied()?;
-                let range =
-                    Range { channel: channel.clone(), after: last.saturating_sub(*back), limit: *limit };
-                (Ask::Range(range), "range", channel, None)
-            }
-            _ => return None,
-        })
-    }
-
     /// Takes a command into the list of those that want an answer.
     fn command(&mut self, mut ask: Ask, kind: &'static str, channel: String, deletes: Option<u64>) {
         let key = self.person.key();
-        let text = match &mut ask {
-            Ask::Post(post) => sign(&mut post.key, &key).and(post.content.as_ref()),
-            Ask::Edit(edit) => sign(&mut edit.key, &key).and(edit.content.as_ref()),
-            Ask::Delete(delete) => sign(&mut delete.key, &key).and(None),
-            Ask::React(react) => sign(&mut react.key, &key).and(None),
-            Ask::Unreact(unreact) => sign(&mut unreact.key, &key).and(None),
-            Ask::Join(join) => sign(&mut join.key, &key).and(None),
-            Ask::Leave(leave) => sign(&mut leave.key, &key).and(None),
-            _ => None,
-        };
-        let text = text.map(|content| content.text.clone());
+        let text = asks::sign(&mut ask, &key);
         if !matches!(ask, Ask::Range(_) | Ask::Open(_) | Ask::Mark(_)) {
             self.person.sends(&key, kind, &channel, text.as_deref(), deletes);
         }
@@ -445,10 +374,4 @@ impl Native {
             Verdict::Over => drop(self.open.remove(&re)),
         }
     }
-}
-
-/// Puts the key into a frame.
-fn sign(field: &mut String, key: &str) -> Option<()> {
-    key.clone_into(field);
-    Some(())
 }

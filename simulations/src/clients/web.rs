@@ -40,6 +40,11 @@ struct Call {
     tries: u32,
 }
 
+/// A call without a key.
+fn plain(method: &'static str, kind: &'static str, channel: String, body: Value) -> Call {
+    Call { method, body, kind, channel, key: None, tries: 0 }
+}
+
 /// What became of a call.
 pub enum Outcome {
     /// The HTTP status and the JSON of the answer.
@@ -150,81 +155,79 @@ impl Web {
     }
 
     fn call_of(&mut self, what: &Do) -> Option<Call> {
-        let person = &self.person;
-        let plain = |method, kind, channel: &str, body: Value| Call {
-            method,
-            body,
-            kind,
-            channel: channel.to_owned(),
-            key: None,
-            tries: 0,
+        let Do::Post { channel, words, thread, broadcast, mention } = what else {
+            return self.call_about_message(what).or_else(|| self.call_about_channel(what));
         };
-        let at = |us: u64| ts::format(us);
+        let person = &self.person;
+        let (channel, key) = (person.channel(*channel)?, person.key());
+        let text = person.text(*words, *mention);
+        let mut body = json!({ "channel": channel, "text": text, "client_msg_id": key });
+        if let Some(us) = thread.and_then(|back| self.knows.own(&channel, back)) {
+            body["thread_ts"] = ts::format(us).into();
+            body["reply_broadcast"] = (*broadcast).into();
+        }
+        person.sends(&key, "post", &channel, Some(&text), None);
+        Some(Call { key: Some(key), ..plain("chat.postMessage", "post", channel, body) })
+    }
+
+    fn call_about_message(&self, what: &Do) -> Option<Call> {
+        let (Do::Edit { channel, back, .. }
+        | Do::Delete { channel, back }
+        | Do::React { channel, back, .. }
+        | Do::Mark { channel, back }) = what
+        else {
+            return None;
+        };
+        let channel = self.person.channel(*channel)?;
+        let at = ts::format(self.knows.own(&channel, *back)?);
         Some(match what {
-            Do::Post { channel, words, thread, broadcast, mention } => {
-                let (channel, key) = (person.channel(*channel)?, person.key());
-                let text = person.text(*words, *mention);
-                let mut body = json!({ "channel": channel, "text": text, "client_msg_id": key });
-                if let Some(us) = thread.and_then(|back| self.knows.own(&channel, back)) {
-                    body["thread_ts"] = at(us).into();
-                    body["reply_broadcast"] = (*broadcast).into();
-                }
-                person.sends(&key, "post", &channel, Some(&text), None);
-                Call { key: Some(key), ..plain("chat.postMessage", "post", &channel, body) }
+            Do::Edit { words, .. } => {
+                let text = self.person.text(*words, None);
+                let body = json!({ "channel": channel, "ts": at, "text": text });
+                plain("chat.update", "edit", channel, body)
             }
-            Do::Edit { channel, back, words } => {
-                let channel = person.channel(*channel)?;
-                let us = self.knows.own(&channel, *back)?;
-                let body = json!({ "channel": channel, "ts": at(us), "text": person.text(*words, None) });
-                plain("chat.update", "edit", &channel, body)
+            Do::Delete { .. } => {
+                let body = json!({ "channel": channel, "ts": at });
+                plain("chat.delete", "delete", channel, body)
             }
-            Do::Delete { channel, back } => {
-                let channel = person.channel(*channel)?;
-                let us = self.knows.own(&channel, *back)?;
-                plain("chat.delete", "delete", &channel, json!({ "channel": channel, "ts": at(us) }))
-            }
-            Do::React { channel, back, emoji } => {
-                let channel = person.channel(*channel)?;
-                let us = self.knows.own(&channel, *back)?;
+            Do::React { emoji, .. } => {
                 let name = ["tada", "eyes", "wave", "+1"][emoji % 4];
-                let body = json!({ "channel": channel, "timestamp": at(us), "name": name });
-                plain("reactions.add", "react", &channel, body)
+                let body = json!({ "channel": channel, "timestamp": at, "name": name });
+                plain("reactions.add", "react", channel, body)
             }
-            Do::Mark { channel, back } => {
-                let channel = person.channel(*channel)?;
-                let us = self.knows.own(&channel, *back)?;
-                plain("conversations.mark", "mark", &channel, json!({ "channel": channel, "ts": at(us) }))
+            _ => {
+                let body = json!({ "channel": channel, "ts": at });
+                plain("conversations.mark", "mark", channel, body)
             }
+        })
+    }
+
+    fn call_about_channel(&self, what: &Do) -> Option<Call> {
+        let named = |number: usize| self.person.channel(number);
+        Some(match what {
             Do::Join { channel } => {
-                let channel = person.channel(*channel)?;
-                plain("conversations.join", "join", &channel, json!({ "channel": channel }))
+                let channel = named(*channel)?;
+                let body = json!({ "channel": channel });
+                plain("conversations.join", "join", channel, body)
             }
             Do::Leave { channel } => {
-                let channel = person.channel(*channel)?;
-                plain("conversations.leave", "leave", &channel, json!({ "channel": channel }))
+                let channel = named(*channel)?;
+                let body = json!({ "channel": channel });
+                plain("conversations.leave", "leave", channel, body)
             }
-            Do::Invite { channel, person: whom } => {
-                let channel = person.channel(*channel)?;
-                let users = person.users.get(*whom)?;
-                plain(
-                    "conversations.invite",
-                    "invite",
-                    &channel,
-                    json!({ "channel": channel, "users": users }),
-                )
+            Do::Invite { channel, person } => {
+                let channel = named(*channel)?;
+                let body = json!({ "channel": channel, "users": self.person.users.get(*person)? });
+                plain("conversations.invite", "invite", channel, body)
             }
-            Do::Direct { person: whom } => {
-                let users = person.users.get(*whom)?;
-                plain("conversations.open", "direct", "", json!({ "users": users }))
+            Do::Direct { person } => {
+                let body = json!({ "users": self.person.users.get(*person)? });
+                plain("conversations.open", "direct", String::new(), body)
             }
             Do::History { channel, limit } => {
-                let channel = person.channel(*channel)?;
-                plain(
-                    "conversations.history",
-                    "history",
-                    &channel,
-                    json!({ "channel": channel, "limit": limit }),
-                )
+                let channel = named(*channel)?;
+                let body = json!({ "channel": channel, "limit": limit });
+                plain("conversations.history", "history", channel, body)
             }
             _ => return None,
         })

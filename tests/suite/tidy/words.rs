@@ -29,6 +29,8 @@ const ELSEWHERE: [&str; 10] = [
     "proxy.golang.org",
     "deb.debian.org",
 ];
+/// The file that decides whether a planted bug is there at all.
+const THE_GATE: &str = "cluster/src/lib.rs";
 /// These files have to name what they look for.
 const SELF: &str = "tests/suite/tidy/";
 
@@ -86,9 +88,12 @@ fn doors(tree: &Tree) -> Vec<Found> {
 }
 
 const PLANTED: Rule = Rule {
-    says: "What ships has no planted bugs",
+    says: "What ships has no planted bugs but through `cluster::planted!`, which is nothing there",
     check: |tree| {
-        let ships = |file: &&File| ["proto", "cluster", "actors", "cells"].contains(&file.room());
+        let ships = |file: &&File| {
+            let room = ["proto", "cluster", "actors", "cells"].contains(&file.room());
+            room && file.path != THE_GATE
+        };
         let files = tree.files.iter().filter(ships).filter(|file| !file.path.ends_with(".md"));
         files.flat_map(|file| places(file, &file.text, &["cfg(planted", "feature = \"planted"])).collect()
     },
