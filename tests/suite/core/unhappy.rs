@@ -4,7 +4,7 @@ use super::rig::{Rig, says, text_of};
 use super::{acked, post};
 use actors::command::Verb;
 use actors::store::memory::MemoryStore;
-use actors::store::{Append, Appended, StoreError};
+use actors::store::{Append, Appended, Store, StoreError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, poll_immediate, ready};
 use proto::refusal::Refusal;
@@ -55,8 +55,12 @@ struct Sick {
 }
 
 impl Hook for Sick {
-    fn append(&self, append: &Append) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
-        self.held.append(append)
+    fn append(
+        &self,
+        append: &Append,
+        store: &Arc<dyn Store>,
+    ) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
+        self.held.append(append, store)
     }
     fn breaks(&self, name: &'static str) -> bool {
         name == "members" && self.down.load(Relaxed)
@@ -96,7 +100,11 @@ fn a_try_whose_answer_was_lost_is_never_said_to_be_not_applied() {
 struct Forgets(Arc<AtomicBool>);
 
 impl Hook for Forgets {
-    fn append(&self, append: &Append) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
+    fn append(
+        &self,
+        append: &Append,
+        _store: &Arc<dyn Store>,
+    ) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
         let forgets = self.0.load(Relaxed) && append.log.channel.conversation().is_some();
         let head = Head { tail: 1, epoch: append.epoch, last_us: 1, ..Head::default() };
         ready(forgets.then_some(Ok(Appended::Refused(Some(head))))).boxed()
