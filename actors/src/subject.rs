@@ -9,7 +9,7 @@ use proto::id::UserId;
 use proto::refusal::Refusal;
 use proto::ts::Micros;
 use proto::v1::event::Body;
-use proto::v1::{ConversationRow, Event, MessageRow};
+use proto::v1::{ConversationRow, Event, MessageRow, TokenRow};
 use std::sync::Arc;
 
 /// An event that is decided but not yet numbered.
@@ -68,6 +68,8 @@ pub enum Need {
     Keys(u32),
     /// The conversation's own row, which the workspace's log may have begun since the log was loaded.
     Conversation,
+    /// A token of this user, by its hash.
+    Token(String),
 }
 
 impl Need {
@@ -79,6 +81,7 @@ impl Need {
             // No message has such a time: these wait by themselves.
             Self::Keys(bucket) => 1 << 63 | u64::from(*bucket),
             Self::Conversation => u64::MAX,
+            Self::Token(_) => u64::MAX - 1,
         }
     }
 }
@@ -96,6 +99,8 @@ pub enum Loaded {
     Keys(u32, Vec<KeySeen>),
     /// The conversation's own row, `None` when the workspace's log knows none.
     Conversation(Option<Box<ConversationRow>>),
+    /// Whose token has this hash, `None` when nobody's.
+    Token(String, Option<TokenRow>),
 }
 
 /// What an event changes.
@@ -144,8 +149,10 @@ impl Subject {
     }
     /// Takes a row that was read.
     pub fn loaded(&mut self, loaded: Loaded) {
-        if let Self::Conversation(conversation) = self {
-            conversation.loaded(loaded);
+        match self {
+            Self::Conversation(conversation) => conversation.loaded(loaded),
+            Self::User(inbox) => inbox.loaded(loaded),
+            Self::Workspace(_) => {}
         }
     }
     /// Everything up to `seq` is in the store: rows may leave memory.

@@ -153,6 +153,10 @@ pub fn row(store: &dyn Store, id: &LogId, need: Need) -> BoxFuture<'static, Resu
             }
             _ => Box::pin(ready(Ok(Loaded::Conversation(None)))),
         },
+        Need::Token(hash) => {
+            let read = store.token(&hash);
+            Box::pin(async move { Ok(Loaded::Token(hash, read.await?)) })
+        }
         Need::Reaction(us, name, user) => {
             let read = store.reaction(id, us, &name, &user);
             Box::pin(async move { Ok(Loaded::Reaction(us, name, user, read.await?)) })

@@ -113,7 +113,7 @@ impl Desk {
                 Loaded::LastReplies(parent_us, durable, replies.take(2).map(|row| row.us).collect())
             }
             Need::Conversation => Loaded::Conversation(self.row.clone().map(Box::new)),
-            Need::Keys(_) => panic!("keys are not a conversation's business"),
+            Need::Keys(_) | Need::Token(_) => panic!("not a conversation's business"),
         };
         self.conversation.loaded(loaded);
     }
