@@ -7,6 +7,7 @@ mod passive;
 mod privacy;
 pub(crate) mod rig;
 mod unhappy;
+mod unsaid;
 
 use actors::command::{Command, Verb};
 use actors::context::Context;

@@ -198,7 +198,8 @@ impl Rig {
     }
 }
 
-struct Bomb;
+/// The way back to somebody whom any answer makes panic.
+pub(crate) struct Bomb;
 
 impl Reply for Bomb {
     fn answer(self: Box<Self>, _result: Result<Done, Refusal>) {
