@@ -1,6 +1,6 @@
 //! Tries whose answer was lost: a later one that is not let in does not say that nothing was done.
 
-use super::rig::{Bomb, Rig, says, user_id};
+use super::rig::{Bomb, Rig, says, text_of, user_id};
 use actors::channel::audience::GatewaySink;
 use actors::command::{Command, Verb};
 use actors::config::Config;
@@ -8,7 +8,7 @@ use actors::router::Router;
 use actors::store::memory::MemoryStore;
 use actors::store::{Append, Appended, LogId, Store, StoreError};
 use futures::FutureExt;
-use futures::future::{BoxFuture, Either, join_all, pending, poll_immediate, select};
+use futures::future::{BoxFuture, Either, join_all, pending, poll_immediate, ready, select};
 use proto::refusal::Refusal;
 use simulations::world::through::{Held, Hook, Order, Through};
 use std::pin::pin;
@@ -77,4 +77,52 @@ fn a_second_try_that_finds_no_room_is_not_said_to_be_not_applied() {
 fn neighbours(rig: &Rig, log: &LogId, count: usize) -> Vec<LogId> {
     let minted = std::iter::repeat_with(|| rig.log(&rig.context.mint('C')));
     minted.filter(|other| Router::slot(other) == Router::slot(log)).take(count).collect()
+}
+
+/// A store that takes an append and lets its appender's task die of the answer; then no log can be loaded.
+#[derive(Clone, Default)]
+struct Torn {
+    tears: Arc<AtomicBool>,
+    down: Arc<AtomicBool>,
+}
+
+impl Hook for Torn {
+    fn appended(
+        &self,
+        append: &Append,
+        _store: &Arc<dyn Store>,
+        answer: Result<Appended, StoreError>,
+    ) -> BoxFuture<'static, Result<Appended, StoreError>> {
+        if append.log.channel.conversation().is_some() && self.tears.swap(false, Relaxed) {
+            self.down.store(true, Relaxed);
+            return async { panic!("asked to panic, as a defect would") }.boxed();
+        }
+        ready(answer).boxed()
+    }
+    fn breaks(&self, name: &'static str) -> bool {
+        name == "members" && self.down.load(Relaxed)
+    }
+}
+
+#[test]
+fn an_append_of_which_nothing_was_heard_is_not_said_to_be_not_applied_when_the_log_cannot_be_read() {
+    let torn = Torn::default();
+    Rig::run_on(
+        Rig::config(),
+        |_| Through::new(MemoryStore::new(), torn.clone()),
+        async |rig| {
+            let channel = rig.channel("general", &["ann"]).await;
+            rig.posts("ann", &channel, "here").await;
+            let hello = || Command::by(&user_id("ann"), says("hello")).keyed("k");
+            torn.tears.store(true, Relaxed);
+            let refused = rig.context.execute(rig.log(&channel), hello()).await.unwrap_err();
+            assert_eq!(refused, Refusal::Unknown);
+            torn.down.store(false, Relaxed);
+            let found = async || rig.context.execute(rig.log(&channel), hello()).await;
+            rig.until("the log can be read", async || found().await.is_ok()).await;
+            assert!(found().await.unwrap().retried, "it was applied");
+            let events = rig.store.log(&rig.log(&channel), 0, 100).await.unwrap().events;
+            assert_eq!(events.iter().filter_map(text_of).filter(|text| text == "hello").count(), 1);
+        },
+    );
 }
