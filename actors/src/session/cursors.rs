@@ -2,7 +2,8 @@
 //!
 //! Live events are pushed while the connection is level with the log; when one is missing (resume, a dropped queue,
 //! a gap) the log is *behind* and is read from the cursor until it is level again. Live events of a log that is
-//! behind only say how far there is to go: so replay and live meet without a gap and nothing is sent twice.
+//! behind only say how far there is to go: so replay and live meet without a gap and nothing is sent twice. A read that
+//! brings nothing is not repeated before there is news, or the session's clock has come round.
 
 use proto::id::ChannelId;
 use std::collections::BTreeSet;
@@ -30,14 +31,24 @@ pub enum Step {
     Drop,
 }
 
+/// The read that is under way, or was last.
+#[derive(Debug)]
+struct Reading {
+    channel: ChannelId,
+    /// The cursor that it reads from.
+    after: u64,
+    /// Since it began an event came that it may not have seen.
+    overtaken: bool,
+}
+
 /// All followed logs of a connection.
 #[derive(Debug, Default)]
 pub struct Cursors {
     /// Sorted by channel: in an idle connection's memory a plain list is less than half of a tree.
     follows: Vec<Follow>,
     behind: BTreeSet<ChannelId>,
-    /// The log that was read last: the ones after it come first.
-    read_last: Option<ChannelId>,
+    /// Logs after the one that was read last come first.
+    reading: Option<Reading>,
 }
 
 impl Cursors {
@@ -109,6 +120,7 @@ impl Cursors {
         }
         if seq > follow.cursor {
             self.behind.insert(channel.clone());
+            self.reading.iter_mut().for_each(|reading| reading.overtaken |= reading.channel == *channel);
         }
         Step::Drop
     }
@@ -123,11 +135,12 @@ impl Cursors {
     /// A log that is behind, and the cursor to read from. They take turns: one that never gets level keeps no other
     /// waiting.
     pub fn next_behind(&mut self) -> Option<(ChannelId, u64)> {
-        let after = self.read_last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let last = self.reading.as_ref().map(|reading| &reading.channel);
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.behind.range((after, Bound::Unbounded)).next();
         let channel = next.or_else(|| self.behind.first())?.clone();
         let cursor = self.position(&channel)?;
-        self.read_last = Some(channel.clone());
+        self.reading = Some(Reading { channel: channel.clone(), after: cursor, overtaken: false });
         Some((channel, cursor))
     }
     /// An event that was read; false when it is not the next one.
@@ -150,15 +163,24 @@ impl Cursors {
             _ => false,
         }
     }
-    /// A read came to an end at the log's `tail`: level again, unless more has come since.
+    /// A read came to an end at the log's `tail`: level again, unless more has come since. An owner that has less than
+    /// is known here would be asked round and round, without any time passing.
     pub fn read_to(&mut self, channel: &ChannelId, tail: u64) {
+        let read = self.reading.as_ref().filter(|reading| reading.channel == *channel);
+        let (after, overtaken) = read.map_or((None, false), |read| (Some(read.after), read.overtaken));
         if let Some(follow) = self.get_mut(channel) {
             follow.tail = follow.tail.max(tail);
             let known = if cluster::planted!(ReplayForgetsLive) { tail } else { follow.tail };
-            if follow.cursor >= known {
+            let in_vain = after == Some(follow.cursor) && !overtaken;
+            if follow.cursor >= known || in_vain {
                 self.behind.remove(channel);
             }
         }
+    }
+    /// The session's clock: what was read in vain is read again.
+    pub fn look_again(&mut self) {
+        let short = self.follows.iter().filter(|follow| follow.cursor < follow.tail);
+        self.behind.extend(short.map(|follow| follow.channel.clone()));
     }
     /// Logs that are behind, with their tails: for a tail beacon.
     pub fn beacon(&self) -> Vec<(ChannelId, u64)> {
@@ -219,6 +241,42 @@ mod tests {
         assert_eq!(after, 3);
         cursors.read_to(&first, 3);
         assert_eq!(cursors.beacon().len(), 1);
+    }
+
+    #[test]
+    fn a_read_that_brings_nothing_is_repeated_when_there_is_news_or_time_has_passed() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 5, 9);
+        let in_vain = |cursors: &mut Cursors| {
+            assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
+            cursors.read_to(&c, 5);
+        };
+        in_vain(&mut cursors);
+        assert_eq!(cursors.next_behind(), None, "its owner has nothing");
+        cursors.look_again();
+        in_vain(&mut cursors);
+        assert_eq!(cursors.live(&c, 7), Step::Drop);
+        in_vain(&mut cursors);
+        assert_eq!(cursors.live(&c, 6), Step::Send, "nothing is missing before it");
+        cursors.look_again();
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 6)), "there is more to come");
+        assert!([7, 8, 9].iter().all(|seq| cursors.read(&c, *seq)));
+        cursors.read_to(&c, 9);
+        cursors.look_again();
+        assert_eq!(cursors.next_behind(), None);
+    }
+
+    #[test]
+    fn an_event_that_comes_while_a_read_is_under_way_is_read_at_once() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 5, 5);
+        cursors.lagged();
+        for seq in [6, 7] {
+            assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
+            assert_eq!(cursors.live(&c, seq), Step::Drop);
+            cursors.read_to(&c, 5);
+        }
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
     }
 
     #[test]

@@ -189,6 +189,7 @@ impl Session {
             self.pings += 1;
             self.out.push(frame::ping(b""));
         }
+        self.cursors.look_again();
         let tails = self.cursors.beacon();
         if self.form != WireForm::Rtm && !tails.is_empty() {
             let cursor = |(channel, seq): (ChannelId, u64)| Cursor { channel: channel.to_string(), seq };
