@@ -233,7 +233,7 @@ fn check(content: &Content, limits: &Limits) -> Result<(), Refusal> {
 }
 
 /// Whether a text mentions everyone: `<!channel>`, `<!here>` or `<!everyone>`.
-fn mentions_everyone(text: &str) -> bool {
+pub(crate) fn mentions_everyone(text: &str) -> bool {
     ["<!channel", "<!here", "<!everyone"].iter().any(|mark| text.contains(mark))
 }
 
