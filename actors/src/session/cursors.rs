@@ -85,7 +85,8 @@ impl Cursors {
     pub fn reserve(&mut self, more: usize) {
         self.follows.reserve_exact(more);
     }
-    /// Starts at `cursor` of a log whose tail is `tail`. Following twice moves the cursor forward only.
+    /// Starts at `cursor` of a log whose tail is `tail`. Following twice moves the cursor forward only. A cursor ahead
+    /// of the tail stays where it is: the tail may be old, and what lies between has been sent on another connection.
     pub fn follow(&mut self, channel: &ChannelId, cursor: u64, tail: u64) {
         let at = self.find(channel).unwrap_or_else(|at| {
             if self.follows.len() == self.follows.capacity() {
@@ -113,7 +114,7 @@ impl Cursors {
         let level = !self.behind.contains(channel);
         let Some(follow) = self.get_mut(channel) else { return Step::Drop };
         follow.tail = follow.tail.max(seq);
-        let passes = seq == follow.cursor + 1 && level;
+        let passes = seq == follow.cursor.saturating_add(1) && level;
         if passes || (cluster::planted!(LiveOvertakesReplay) && seq > follow.cursor) {
             follow.cursor = seq;
             return Step::Send;
@@ -140,13 +141,14 @@ impl Cursors {
         let next = self.behind.range((after, Bound::Unbounded)).next();
         let channel = next.or_else(|| self.behind.first())?.clone();
         let cursor = self.position(&channel)?;
-        self.reading = Some(Reading { channel: channel.clone(), after: cursor, overtaken: false });
+        let reading = Reading { channel: channel.clone(), after: cursor, overtaken: false };
+        self.reading = Some(reading);
         Some((channel, cursor))
     }
     /// An event that was read; false when it is not the next one.
     pub fn read(&mut self, channel: &ChannelId, seq: u64) -> bool {
         match self.get_mut(channel) {
-            Some(follow) if seq == follow.cursor + 1 => {
+            Some(follow) if seq == follow.cursor.saturating_add(1) => {
                 follow.cursor = seq;
                 true
             }
@@ -156,7 +158,7 @@ impl Cursors {
     /// The log no longer holds what comes before `seq`: continue there. True when the cursor moved.
     pub fn skip_to(&mut self, channel: &ChannelId, seq: u64) -> bool {
         match self.get_mut(channel) {
-            Some(follow) if follow.cursor + 1 < seq => {
+            Some(follow) if follow.cursor.saturating_add(1) < seq => {
                 follow.cursor = seq - 1;
                 true
             }
@@ -166,12 +168,12 @@ impl Cursors {
     /// A read came to an end at the log's `tail`: level again, unless more has come since. An owner that has less than
     /// is known here would be asked round and round, without any time passing.
     pub fn read_to(&mut self, channel: &ChannelId, tail: u64) {
-        let read = self.reading.as_ref().filter(|reading| reading.channel == *channel);
-        let (after, overtaken) = read.map_or((None, false), |read| (Some(read.after), read.overtaken));
+        let Some(read) = self.reading.as_ref().filter(|reading| reading.channel == *channel) else { return };
+        let (after, overtaken) = (read.after, read.overtaken);
         if let Some(follow) = self.get_mut(channel) {
             follow.tail = follow.tail.max(tail);
             let known = if cluster::planted!(ReplayForgetsLive) { tail } else { follow.tail };
-            let in_vain = after == Some(follow.cursor) && !overtaken;
+            let in_vain = after == follow.cursor && !overtaken;
             if follow.cursor >= known || in_vain {
                 self.behind.remove(channel);
             }
@@ -206,6 +208,18 @@ mod tests {
             [Step::Send, Step::Drop, Step::Send, Step::Drop]
         );
         assert_eq!(cursors.next_behind(), None);
+    }
+
+    #[test]
+    fn a_cursor_ahead_of_the_tail_is_gone_on_from_and_no_cursor_is_too_large() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 7, 5);
+        assert_eq!([6, 7, 8].map(|seq| cursors.live(&c, seq)), [Step::Drop, Step::Drop, Step::Send]);
+        cursors.follow(&c, u64::MAX, 5);
+        assert_eq!((cursors.live(&c, 9), cursors.next_behind()), (Step::Drop, None));
+        cursors.lagged();
+        assert_eq!(cursors.next_behind(), Some((c.clone(), u64::MAX)));
+        assert!(!cursors.skip_to(&c, 9) && !cursors.read(&c, 9));
     }
 
     #[test]
