@@ -39,6 +39,8 @@ struct Reading {
     after: u64,
     /// Since it began an event came that it may not have seen.
     overtaken: bool,
+    /// Since it began events were dropped, nobody knows which.
+    lagged: bool,
 }
 
 /// All followed logs of a connection.
@@ -128,6 +130,7 @@ impl Cursors {
     /// The queue was dropped: any log may have missed events. Each is read once to see.
     pub fn lagged(&mut self) {
         self.behind.extend(self.follows.iter().map(|follow| follow.channel.clone()));
+        self.reading.iter_mut().for_each(|reading| reading.lagged = true);
     }
     /// The last seq that was sent of a followed log.
     pub fn position(&self, channel: &ChannelId) -> Option<u64> {
@@ -141,7 +144,7 @@ impl Cursors {
         let next = self.behind.range((after, Bound::Unbounded)).next();
         let channel = next.or_else(|| self.behind.first())?.clone();
         let cursor = self.position(&channel)?;
-        let reading = Reading { channel: channel.clone(), after: cursor, overtaken: false };
+        let reading = Reading { channel: channel.clone(), after: cursor, overtaken: false, lagged: false };
         self.reading = Some(reading);
         Some((channel, cursor))
     }
@@ -169,12 +172,12 @@ impl Cursors {
     /// is known here would be asked round and round, without any time passing.
     pub fn read_to(&mut self, channel: &ChannelId, tail: u64) {
         let Some(read) = self.reading.as_ref().filter(|reading| reading.channel == *channel) else { return };
-        let (after, overtaken) = (read.after, read.overtaken);
+        let (after, overtaken, lagged) = (read.after, read.overtaken, read.lagged);
         if let Some(follow) = self.get_mut(channel) {
             follow.tail = follow.tail.max(tail);
             let known = if cluster::planted!(ReplayForgetsLive) { tail } else { follow.tail };
             let in_vain = after == follow.cursor && !overtaken;
-            if follow.cursor >= known || in_vain {
+            if (follow.cursor >= known || in_vain) && !lagged {
                 self.behind.remove(channel);
             }
         }
@@ -291,6 +294,21 @@ mod tests {
             cursors.read_to(&c, 5);
         }
         assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
+    }
+
+    #[test]
+    fn a_read_that_was_under_way_when_the_queue_was_dropped_is_not_the_last() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 5, 5);
+        cursors.lagged();
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
+        // 6 came after the read had been answered, and was dropped with the queue.
+        cursors.lagged();
+        cursors.read_to(&c, 5);
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
+        assert!(cursors.read(&c, 6));
+        cursors.read_to(&c, 6);
+        assert_eq!(cursors.next_behind(), None);
     }
 
     #[test]
