@@ -16,7 +16,7 @@ mod parking;
 mod promise;
 mod turn;
 
-use crate::command::{Command, Reply};
+use crate::command::Command;
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::gate::{Admitted, Permit};
@@ -278,8 +278,8 @@ impl ChannelState {
     fn load_failed(&mut self, error: StoreError) {
         tracing::warn!(channel = ?self.args.id, %error, "channel could not be loaded");
         metrics::counter!("waggle_channel_load_failures_total").increment(1);
-        for (_, reply) in self.waiting.drain(..) {
-            Box::new(reply).answer(Err(Refusal::Unavailable(error.to_string())));
+        for (command, reply) in self.waiting.drain(..) {
+            reply.answer(Err(command.refused(Refusal::Unavailable(error.to_string()))));
         }
         for (.., reply, _) in self.readers.drain(..) {
             let _ = reply.send(Err(error.clone()));

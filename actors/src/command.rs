@@ -33,6 +33,13 @@ impl Command {
         self.key = key.into();
         self
     }
+    /// What a refusal of this try says of the command: that of a try after one whose answer was lost does not say what
+    /// became of that one, unless it looked.
+    pub fn refused(&self, refusal: Refusal) -> Refusal {
+        let unsaid = matches!(refusal, Refusal::Busy { .. } | Refusal::Unavailable(_))
+            && !cluster::planted!(RefusalHidesFirstTry);
+        if unsaid && self.attempt > 0 { Refusal::Unknown } else { refusal }
+    }
     /// The sender as events name it: empty for the system.
     pub fn sender_str(&self) -> &str {
         self.sender.as_ref().map_or("", UserId::as_str)
@@ -340,4 +347,23 @@ pub struct Aside {
     pub previous: Option<Arc<MessageRow>>,
     /// For replies: the parent with its new summary.
     pub parent: Option<Arc<MessageRow>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_try_that_was_not_let_in_says_nothing_of_the_first() {
+        let first = Command::system("k", Verb::Join);
+        let second = Command { attempt: 1, ..first.clone() };
+        for not_now in [Refusal::Busy { retry_after_ms: 200 }, Refusal::Unavailable("full".into())] {
+            assert_eq!(first.refused(not_now.clone()), not_now);
+            assert_eq!(second.refused(not_now), Refusal::Unknown);
+        }
+        // Who says so has looked the key up first.
+        for looked in [Refusal::Named("is_archived"), Refusal::KeyReused, Refusal::Unknown] {
+            assert_eq!(second.refused(looked.clone()), looked);
+        }
+    }
 }

@@ -45,6 +45,8 @@ pub struct Conversation {
     limits: Limits,
     created: bool,
     row: Option<ConversationRow>,
+    /// The store was asked for the row and had none.
+    unknown: bool,
     members: BTreeSet<UserId>,
     rows: Rows,
     channel: proto::id::ConversationId,
@@ -60,7 +62,7 @@ impl Conversation {
         members: BTreeSet<UserId>,
         limits: Limits,
     ) -> Self {
-        Self { limits, created, row, members, rows: Rows::new(limits.rows_max), channel }
+        Self { limits, created, row, unknown: false, members, rows: Rows::new(limits.rows_max), channel }
     }
 
     /// Whether this user is a member.
@@ -73,7 +75,15 @@ impl Conversation {
     }
     /// Takes a row that was read.
     pub fn loaded(&mut self, loaded: Loaded) {
-        self.rows.loaded(loaded);
+        match loaded {
+            // Nobody else writes it once this log has begun: then memory's is the newer one.
+            Loaded::Conversation(_) if self.row.is_some() => {}
+            Loaded::Conversation(row) => {
+                self.unknown = row.is_none();
+                self.row = row.map(|row| *row);
+            }
+            loaded => self.rows.loaded(loaded),
+        }
     }
     /// Everything up to `seq` is in the store.
     pub fn durable(&mut self, seq: u64) {
@@ -138,6 +148,11 @@ impl Conversation {
     fn create(&self, name: &str, kind: ConversationKind, members: &[UserId]) -> Decision {
         if self.created {
             return Decision::Nothing(None);
+        }
+        if self.row.is_none() && !self.unknown {
+            // Whoever asked for the conversation before it was there woke this actor without its row, which the
+            // workspace's log has written since: who made it and when is in there.
+            return Decision::Need(Need::Conversation);
         }
         let members = members.iter().map(|user| user.as_str().to_owned()).collect();
         silent(Body::Created(v1::Created { name: name.to_owned(), kind: kind.into(), members }))
@@ -218,7 +233,7 @@ fn check(content: &Content, limits: &Limits) -> Result<(), Refusal> {
 }
 
 /// Whether a text mentions everyone: `<!channel>`, `<!here>` or `<!everyone>`.
-fn mentions_everyone(text: &str) -> bool {
+pub(crate) fn mentions_everyone(text: &str) -> bool {
     ["<!channel", "<!here", "<!everyone"].iter().any(|mark| text.contains(mark))
 }
 

@@ -4,7 +4,7 @@
 
 use crate::command::{Command, Verb};
 use crate::store::ViewWrite;
-use crate::subject::{Applied, Decision, Draft};
+use crate::subject::{Applied, Decision, Draft, Loaded, Need};
 use proto::id::{ConversationId, UserId, WorkspaceId};
 use proto::v1::event::Body;
 use proto::v1::{self, Event, JoinedRow, MarkRow, TokenRow};
@@ -17,7 +17,8 @@ pub struct Inbox {
     user: UserId,
     joined: BTreeMap<ConversationId, JoinedRow>,
     marks: BTreeMap<ConversationId, MarkRow>,
-    tokens: BTreeMap<String, TokenRow>,
+    /// Those that were issued or read since the actor started; `None`: the user has none of this hash.
+    tokens: BTreeMap<String, Option<TokenRow>>,
 }
 
 impl Inbox {
@@ -63,7 +64,7 @@ impl Inbox {
                 kind: (*kind).into(),
                 scopes: scopes.clone(),
             })),
-            Verb::RevokeToken { hash } => append(Body::TokenRevoked(v1::TokenRevoked { hash: hash.clone() })),
+            Verb::RevokeToken { hash } => self.revoke(hash),
             _ => Decision::refuse("method_not_supported_for_channel_type"),
         }
     }
@@ -85,6 +86,26 @@ impl Inbox {
         }
         let channel = channel.to_string();
         append(Body::Marked(v1::Marked { channel, target_us, seq, countable, broadcast }))
+    }
+
+    /// The row keeps what the token was: it has to be here first.
+    fn revoke(&mut self, hash: &str) -> Decision {
+        match self.tokens.get(hash) {
+            None => Decision::Need(Need::Token(hash.to_owned())),
+            Some(None) => {
+                // It may be issued yet, and there is no end of hashes to remember.
+                self.tokens.remove(hash);
+                Decision::refuse("token_not_found")
+            }
+            Some(Some(_)) => append(Body::TokenRevoked(v1::TokenRevoked { hash: hash.to_owned() })),
+        }
+    }
+
+    /// Takes a row that was read; what is here already is not older.
+    pub fn loaded(&mut self, loaded: Loaded) {
+        let Loaded::Token(hash, row) = loaded else { return };
+        let own = |row: &TokenRow| row.workspace == self.workspace.as_str() && row.user == self.user.as_str();
+        self.tokens.entry(hash).or_insert(row.filter(own));
     }
 
     /// Takes an event into the state.
@@ -122,14 +143,15 @@ impl Inbox {
                     created_us: event.us,
                     revoked: false,
                 };
-                self.tokens.insert(issued.hash.clone(), row.clone());
+                self.tokens.insert(issued.hash.clone(), Some(row.clone()));
                 Some(ViewWrite::Token { hash: issued.hash.clone(), row })
             }
             Some(Body::TokenRevoked(revoked)) => {
-                let mut row = self.tokens.remove(&revoked.hash).unwrap_or_default();
-                (row.workspace, row.user) = (self.workspace.to_string(), self.user.to_string());
-                row.revoked = true;
-                Some(ViewWrite::Token { hash: revoked.hash.clone(), row })
+                let row = self.tokens.get_mut(&revoked.hash).and_then(Option::as_mut);
+                row.map(|row| {
+                    row.revoked = true;
+                    ViewWrite::Token { hash: revoked.hash.clone(), row: row.clone() }
+                })
             }
             _ => None,
         };
@@ -168,7 +190,7 @@ mod tests {
             }
             Decision::Nothing(_) => Ok(None),
             Decision::Refuse(refusal) => Err(refusal.code()),
-            Decision::Need(need) => panic!("an inbox is all in memory, and needs {need:?}"),
+            Decision::Need(need) => panic!("this is all in memory, and needs {need:?}"),
         }
     }
     fn joined(seq: u64) -> Verb {
@@ -180,6 +202,9 @@ mod tests {
     fn row(seq: u64, left: bool, left_seq: u64) -> Result<Option<ViewWrite>, &'static str> {
         let row = JoinedRow { seq, kind: ConversationKind::Public.into(), left, left_seq };
         Ok(Some(ViewWrite::Joined { channel: channel(), row }))
+    }
+    fn revoke(hash: &str) -> Verb {
+        Verb::RevokeToken { hash: hash.into() }
     }
     fn mark(target_us: u64) -> Verb {
         Verb::Mark { channel: channel(), target_us, seq: target_us, countable: 1, broadcast: 0 }
@@ -239,13 +264,43 @@ mod tests {
         let scopes = vec!["chat:write".to_owned()];
         let issue = Verb::IssueToken { hash: "h".into(), kind: TokenKind::Bot, scopes: scopes.clone() };
         let Ok(Some(ViewWrite::Token { row, .. })) = does(&mut inbox, 1, issue) else { panic!("no token") };
-        assert_eq!((row.user.as_str(), row.scopes, row.revoked), ("UANN", scopes, false));
-        for hash in ["h", "of another life of this actor"] {
-            let revoke = Verb::RevokeToken { hash: hash.into() };
-            let Ok(Some(ViewWrite::Token { row, .. })) = does(&mut inbox, 2, revoke) else {
-                panic!("no token")
-            };
-            assert_eq!((row.user.as_str(), row.workspace.as_str(), row.revoked), ("UANN", "T1", true));
+        assert_eq!((row.user.as_str(), row.scopes.clone(), row.revoked), ("UANN", scopes, false));
+        let revoked = TokenRow { revoked: true, ..row };
+        for seq in [2, 3] {
+            let write = ViewWrite::Token { hash: "h".into(), row: revoked.clone() };
+            assert_eq!(does(&mut inbox, seq, revoke("h")), Ok(Some(write)));
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_life_of_this_actor_is_read_and_keeps_what_it_was() {
+        let (mut inbox, old) = (inbox(), "of another life");
+        let row = TokenRow {
+            workspace: "T1".into(),
+            user: "UANN".into(),
+            kind: TokenKind::Bot.into(),
+            scopes: vec!["chat:write".into()],
+            created_us: 7,
+            revoked: false,
+        };
+        let needed = inbox.decide(&Command::system("", revoke(old)));
+        assert_eq!(needed, Decision::Need(Need::Token(old.into())));
+        inbox.loaded(Loaded::Token(old.into(), Some(row.clone())));
+        let revoked = TokenRow { revoked: true, ..row.clone() };
+        let write = ViewWrite::Token { hash: old.into(), row: revoked };
+        assert_eq!(does(&mut inbox, 1, revoke(old)), Ok(Some(write.clone())));
+        inbox.loaded(Loaded::Token(old.into(), Some(row.clone())));
+        assert_eq!(
+            does(&mut inbox, 2, revoke(old)),
+            Ok(Some(write)),
+            "a row that was read late changes nothing"
+        );
+
+        for (hash, nobodys) in
+            [("never issued", None), ("bob's", Some(TokenRow { user: "UBOB".into(), ..row }))]
+        {
+            inbox.loaded(Loaded::Token(hash.into(), nobodys));
+            assert_eq!(does(&mut inbox, 3, revoke(hash)), Err("token_not_found"));
         }
     }
 }

@@ -131,7 +131,7 @@ impl Router {
             let (reply, answer) = oneshot::channel();
             self.submit(&log, command.clone(), Box::new(reply));
             if let Ok(result) = answer.await {
-                return result;
+                return result.map_err(|refusal| command.refused(refusal));
             }
             metrics::counter!("waggle_commands_resent_total").increment(1);
             command.attempt += 1;

@@ -9,7 +9,7 @@ use proto::id::UserId;
 use proto::refusal::Refusal;
 use proto::ts::Micros;
 use proto::v1::event::Body;
-use proto::v1::{Event, MessageRow};
+use proto::v1::{ConversationRow, Event, MessageRow, TokenRow};
 use std::sync::Arc;
 
 /// An event that is decided but not yet numbered.
@@ -66,6 +66,10 @@ pub enum Need {
     },
     /// The keys of a closed bucket.
     Keys(u32),
+    /// The conversation's own row, which the workspace's log may have begun since the log was loaded.
+    Conversation,
+    /// A token of this user, by its hash.
+    Token(String),
 }
 
 impl Need {
@@ -74,8 +78,10 @@ impl Need {
         match self {
             Self::Message(us) | Self::Reaction(us, ..) => *us,
             Self::LastReplies { parent_us, .. } => *parent_us,
-            // No message has such a time: keys wait by themselves.
+            // No message has such a time: these wait by themselves.
             Self::Keys(bucket) => 1 << 63 | u64::from(*bucket),
+            Self::Conversation => u64::MAX,
+            Self::Token(_) => u64::MAX - 1,
         }
     }
 }
@@ -91,6 +97,10 @@ pub enum Loaded {
     LastReplies(Micros, u64, Vec<Micros>),
     /// The keys of a closed bucket.
     Keys(u32, Vec<KeySeen>),
+    /// The conversation's own row, `None` when the workspace's log knows none.
+    Conversation(Option<Box<ConversationRow>>),
+    /// Whose token has this hash, `None` when nobody's.
+    Token(String, Option<TokenRow>),
 }
 
 /// What an event changes.
@@ -139,8 +149,10 @@ impl Subject {
     }
     /// Takes a row that was read.
     pub fn loaded(&mut self, loaded: Loaded) {
-        if let Self::Conversation(conversation) = self {
-            conversation.loaded(loaded);
+        match self {
+            Self::Conversation(conversation) => conversation.loaded(loaded),
+            Self::User(inbox) => inbox.loaded(loaded),
+            Self::Workspace(_) => {}
         }
     }
     /// Everything up to `seq` is in the store: rows may leave memory.

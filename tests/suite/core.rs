@@ -1,11 +1,14 @@
 //! One node's actors over the reference store and sockets made of channels: what people see of each other.
 
+mod beyond;
+mod early;
 mod follow_ups;
 mod long;
 mod passive;
 mod privacy;
 pub(crate) mod rig;
 mod unhappy;
+mod unsaid;
 
 use actors::command::{Command, Verb};
 use actors::context::Context;

@@ -10,7 +10,7 @@ use crate::roster::Roster;
 use crate::store::{Answer, Listed, LogId, READ_ROWS_MAX, Store, StoreError};
 use crate::subject::{Loaded, Need, Subject};
 use cluster::slots::Slot;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use proto::id::ChannelId;
 use std::sync::Arc;
 
@@ -145,6 +145,17 @@ pub fn row(store: &dyn Store, id: &LogId, need: Need) -> BoxFuture<'static, Resu
         Need::Message(us) => {
             let read = store.message(id, us);
             Box::pin(async move { Ok(Loaded::Message(us, read.await?.map(Box::new))) })
+        }
+        Need::Conversation => match &id.channel {
+            ChannelId::Conversation(channel) => {
+                let read = store.conversation(&id.workspace, channel);
+                Box::pin(async move { Ok(Loaded::Conversation(read.await?.map(Box::new))) })
+            }
+            _ => Box::pin(ready(Ok(Loaded::Conversation(None)))),
+        },
+        Need::Token(hash) => {
+            let read = store.token(&hash);
+            Box::pin(async move { Ok(Loaded::Token(hash, read.await?)) })
         }
         Need::Reaction(us, name, user) => {
             let read = store.reaction(id, us, &name, &user);

@@ -30,13 +30,13 @@ impl ChannelState {
     pub(crate) fn take(&mut self, command: Command, reply: Admitted) {
         self.busy_at = self.args.pilot.host.monotonic();
         if let Some(lost) = &self.lost {
-            return reply.answer(Err(Refusal::Unavailable(lost.to_string())));
+            return reply.answer(Err(command.refused(Refusal::Unavailable(lost.to_string()))));
         }
         if self.hot.is_none() {
             return self.waiting.push_back((command, reply));
         }
         if self.follow.len() > FOLLOW_MAX {
-            return reply.answer(Err(Refusal::Busy { retry_after_ms: 1000 }));
+            return reply.answer(Err(command.refused(Refusal::Busy { retry_after_ms: 1000 })));
         }
         match about(&command.verb) {
             Some(us) if self.parking.holds(us) => self.parking.push(us, command, reply),
@@ -161,8 +161,8 @@ impl ChannelState {
             }
             Ok(loaded) => hot.subject.loaded(loaded),
             Err(error) => {
-                for (_, reply) in line {
-                    reply.answer(Err(Refusal::Unavailable(error.to_string())));
+                for (command, reply) in line {
+                    reply.answer(Err(command.refused(Refusal::Unavailable(error.to_string()))));
                 }
                 return;
             }
@@ -289,7 +289,10 @@ impl ChannelState {
         for staged in hot.log.abandon() {
             self.waiting.extend(staged.idle.into_iter().map(|(command, reply, _)| (command, reply)));
             match &reason {
-                Some(error) => staged.reply.answer(Err(Refusal::Unavailable(error.to_string()))),
+                Some(error) => {
+                    let refusal = Refusal::Unavailable(error.to_string());
+                    staged.reply.answer(Err(staged.command.refused(refusal)));
+                }
                 None if staged.command.attempt >= crate::router::RESENDS_MAX => {
                     staged.reply.answer(Err(Refusal::Unknown));
                 }
@@ -318,12 +321,14 @@ impl ChannelState {
     /// was lost would be taken for it by all who had that one.
     fn give_up(&mut self, lost: StoreError) {
         let Some(hot) = self.hot.take() else { return };
-        let refuse = |reply: Admitted| reply.answer(Err(Refusal::Unavailable(lost.to_string())));
+        let refuse = |command: &Command, reply: Admitted| {
+            reply.answer(Err(command.refused(Refusal::Unavailable(lost.to_string()))));
+        };
         for staged in hot.log.abandon() {
-            refuse(staged.reply);
-            staged.idle.into_iter().for_each(|(_, reply, _)| refuse(reply));
+            refuse(&staged.command, staged.reply);
+            staged.idle.into_iter().for_each(|(command, reply, _)| refuse(&command, reply));
         }
-        self.parking.take_all().for_each(|(_, reply)| refuse(reply));
+        self.parking.take_all().for_each(|(command, reply)| refuse(&command, reply));
         self.follow.clear();
         self.lost = Some(lost);
     }

@@ -92,7 +92,7 @@ impl Rows {
             Loaded::LastReplies(parent_us, touched, replies) => {
                 self.previous = Some(PreviousReply { parent_us, touched, replies });
             }
-            Loaded::Keys(..) => {}
+            Loaded::Keys(..) | Loaded::Conversation(_) | Loaded::Token(..) => {}
         }
     }
     /// Everything up to `seq` is in the store.

@@ -14,7 +14,9 @@ struct Desk {
     durable: u64,
     rows: BTreeMap<Micros, MessageRow>,
     reactions: BTreeMap<(Micros, String, UserId), u64>,
-    /// Rows that were asked for.
+    /// As the workspace's log or the conversation's wrote it last.
+    row: Option<ConversationRow>,
+    /// Rows of messages that were asked for.
     read: usize,
 }
 
@@ -28,18 +30,26 @@ fn limits(rows_max: usize) -> Limits {
 
 impl Desk {
     fn new(kind: ConversationKind, rows_max: usize) -> Self {
+        let mut desk = Self::before(rows_max);
+        desk.create(kind);
+        desk
+    }
+    /// Awake before anybody made the conversation.
+    fn before(rows_max: usize) -> Self {
         let channel = proto::id::ConversationId::parse("C1").unwrap();
-        let mut desk = Self {
+        Self {
             conversation: Conversation::new(channel, false, None, BTreeSet::new(), limits(rows_max)),
             seq: 0,
             durable: 0,
             rows: BTreeMap::new(),
             reactions: BTreeMap::new(),
+            row: None,
             read: 0,
-        };
+        }
+    }
+    fn create(&mut self, kind: ConversationKind) {
         let members = vec![user("UANN"), user("UBOB")];
-        desk.system(Verb::Create { name: "general".into(), kind, members }).unwrap();
-        desk
+        self.system(Verb::Create { name: "general".into(), kind, members }).unwrap();
     }
     fn public() -> Self {
         Self::new(ConversationKind::Public, 100)
@@ -85,11 +95,12 @@ impl Desk {
             }
             ViewWrite::ReactionGone { us, name, user, .. } => _ = self.reactions.remove(&(us, name, user)),
             ViewWrite::ReactionsGone { us, .. } => self.reactions.retain(|key, _| key.0 != us),
+            ViewWrite::Conversation { row, .. } => self.row = Some(row),
             _ => {}
         }
     }
     fn load(&mut self, need: Need) {
-        self.read += 1;
+        self.read += usize::from(need != Need::Conversation);
         let loaded = match need {
             Need::Message(us) => Loaded::Message(us, self.rows.get(&us).cloned().map(Box::new)),
             Need::Reaction(us, name, user) => {
@@ -101,7 +112,8 @@ impl Desk {
                 let replies = self.rows.values().rev().filter(|row| row.thread_us == parent_us);
                 Loaded::LastReplies(parent_us, durable, replies.take(2).map(|row| row.us).collect())
             }
-            Need::Keys(_) => panic!("keys are not a conversation's business"),
+            Need::Conversation => Loaded::Conversation(self.row.clone().map(Box::new)),
+            Need::Keys(_) | Need::Token(_) => panic!("not a conversation's business"),
         };
         self.conversation.loaded(loaded);
     }
@@ -128,6 +140,22 @@ fn delete(target_us: Micros) -> Verb {
 }
 fn react(target_us: Micros, name: &str) -> Verb {
     Verb::React { target_us, name: name.into() }
+}
+
+#[test]
+fn who_asks_for_a_conversation_too_early_changes_nothing_of_who_made_it() {
+    let mut desk = Desk::before(100);
+    assert_eq!(desk.does("UEVE", post("hello?")), Err("channel_not_found"));
+    // The workspace's log writes the row, and the conversation is told.
+    let born = ConversationRow { creator: "UANN".into(), created_us: 7, ..ConversationRow::default() };
+    desk.row = Some(ConversationRow { kind: ConversationKind::Im.into(), ..born });
+    desk.create(ConversationKind::Im);
+    let row = desk.row.clone().unwrap();
+    assert_eq!((row.creator.as_str(), row.created_us, row.members), ("UANN", 7, 2));
+    assert_eq!(
+        desk.system(Verb::Create { name: "x".into(), kind: ConversationKind::Im, members: vec![] }),
+        Ok(0)
+    );
 }
 
 #[test]

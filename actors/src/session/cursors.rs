@@ -2,7 +2,8 @@
 //!
 //! Live events are pushed while the connection is level with the log; when one is missing (resume, a dropped queue,
 //! a gap) the log is *behind* and is read from the cursor until it is level again. Live events of a log that is
-//! behind only say how far there is to go: so replay and live meet without a gap and nothing is sent twice.
+//! behind only say how far there is to go: so replay and live meet without a gap and nothing is sent twice. A read that
+//! brings nothing is not repeated before there is news, or the session's clock has come round.
 
 use proto::id::ChannelId;
 use std::collections::BTreeSet;
@@ -30,14 +31,26 @@ pub enum Step {
     Drop,
 }
 
+/// The read that is under way, or was last.
+#[derive(Debug)]
+struct Reading {
+    channel: ChannelId,
+    /// The cursor that it reads from.
+    after: u64,
+    /// Since it began an event came that it may not have seen.
+    overtaken: bool,
+    /// Since it began events were dropped, nobody knows which.
+    lagged: bool,
+}
+
 /// All followed logs of a connection.
 #[derive(Debug, Default)]
 pub struct Cursors {
     /// Sorted by channel: in an idle connection's memory a plain list is less than half of a tree.
     follows: Vec<Follow>,
     behind: BTreeSet<ChannelId>,
-    /// The log that was read last: the ones after it come first.
-    read_last: Option<ChannelId>,
+    /// Logs after the one that was read last come first.
+    reading: Option<Reading>,
 }
 
 impl Cursors {
@@ -74,7 +87,8 @@ impl Cursors {
     pub fn reserve(&mut self, more: usize) {
         self.follows.reserve_exact(more);
     }
-    /// Starts at `cursor` of a log whose tail is `tail`. Following twice moves the cursor forward only.
+    /// Starts at `cursor` of a log whose tail is `tail`. Following twice moves the cursor forward only. A cursor ahead
+    /// of the tail stays where it is: the tail may be old, and what lies between has been sent on another connection.
     pub fn follow(&mut self, channel: &ChannelId, cursor: u64, tail: u64) {
         let at = self.find(channel).unwrap_or_else(|at| {
             if self.follows.len() == self.follows.capacity() {
@@ -102,19 +116,21 @@ impl Cursors {
         let level = !self.behind.contains(channel);
         let Some(follow) = self.get_mut(channel) else { return Step::Drop };
         follow.tail = follow.tail.max(seq);
-        let passes = seq == follow.cursor + 1 && level;
+        let passes = seq == follow.cursor.saturating_add(1) && level;
         if passes || (cluster::planted!(LiveOvertakesReplay) && seq > follow.cursor) {
             follow.cursor = seq;
             return Step::Send;
         }
         if seq > follow.cursor {
             self.behind.insert(channel.clone());
+            self.reading.iter_mut().for_each(|reading| reading.overtaken |= reading.channel == *channel);
         }
         Step::Drop
     }
     /// The queue was dropped: any log may have missed events. Each is read once to see.
     pub fn lagged(&mut self) {
         self.behind.extend(self.follows.iter().map(|follow| follow.channel.clone()));
+        self.reading.iter_mut().for_each(|reading| reading.lagged = true);
     }
     /// The last seq that was sent of a followed log.
     pub fn position(&self, channel: &ChannelId) -> Option<u64> {
@@ -123,17 +139,19 @@ impl Cursors {
     /// A log that is behind, and the cursor to read from. They take turns: one that never gets level keeps no other
     /// waiting.
     pub fn next_behind(&mut self) -> Option<(ChannelId, u64)> {
-        let after = self.read_last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let last = self.reading.as_ref().map(|reading| &reading.channel);
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.behind.range((after, Bound::Unbounded)).next();
         let channel = next.or_else(|| self.behind.first())?.clone();
         let cursor = self.position(&channel)?;
-        self.read_last = Some(channel.clone());
+        let reading = Reading { channel: channel.clone(), after: cursor, overtaken: false, lagged: false };
+        self.reading = Some(reading);
         Some((channel, cursor))
     }
     /// An event that was read; false when it is not the next one.
     pub fn read(&mut self, channel: &ChannelId, seq: u64) -> bool {
         match self.get_mut(channel) {
-            Some(follow) if seq == follow.cursor + 1 => {
+            Some(follow) if seq == follow.cursor.saturating_add(1) => {
                 follow.cursor = seq;
                 true
             }
@@ -143,22 +161,31 @@ impl Cursors {
     /// The log no longer holds what comes before `seq`: continue there. True when the cursor moved.
     pub fn skip_to(&mut self, channel: &ChannelId, seq: u64) -> bool {
         match self.get_mut(channel) {
-            Some(follow) if follow.cursor + 1 < seq => {
+            Some(follow) if follow.cursor.saturating_add(1) < seq => {
                 follow.cursor = seq - 1;
                 true
             }
             _ => false,
         }
     }
-    /// A read came to an end at the log's `tail`: level again, unless more has come since.
+    /// A read came to an end at the log's `tail`: level again, unless more has come since. An owner that has less than
+    /// is known here would be asked round and round, without any time passing.
     pub fn read_to(&mut self, channel: &ChannelId, tail: u64) {
+        let Some(read) = self.reading.as_ref().filter(|reading| reading.channel == *channel) else { return };
+        let (after, overtaken, lagged) = (read.after, read.overtaken, read.lagged);
         if let Some(follow) = self.get_mut(channel) {
             follow.tail = follow.tail.max(tail);
             let known = if cluster::planted!(ReplayForgetsLive) { tail } else { follow.tail };
-            if follow.cursor >= known {
+            let in_vain = after == follow.cursor && !overtaken;
+            if (follow.cursor >= known || in_vain) && !lagged {
                 self.behind.remove(channel);
             }
         }
+    }
+    /// The session's clock: what was read in vain is read again.
+    pub fn look_again(&mut self) {
+        let short = self.follows.iter().filter(|follow| follow.cursor < follow.tail);
+        self.behind.extend(short.map(|follow| follow.channel.clone()));
     }
     /// Logs that are behind, with their tails: for a tail beacon.
     pub fn beacon(&self) -> Vec<(ChannelId, u64)> {
@@ -184,6 +211,18 @@ mod tests {
             [Step::Send, Step::Drop, Step::Send, Step::Drop]
         );
         assert_eq!(cursors.next_behind(), None);
+    }
+
+    #[test]
+    fn a_cursor_ahead_of_the_tail_is_gone_on_from_and_no_cursor_is_too_large() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 7, 5);
+        assert_eq!([6, 7, 8].map(|seq| cursors.live(&c, seq)), [Step::Drop, Step::Drop, Step::Send]);
+        cursors.follow(&c, u64::MAX, 5);
+        assert_eq!((cursors.live(&c, 9), cursors.next_behind()), (Step::Drop, None));
+        cursors.lagged();
+        assert_eq!(cursors.next_behind(), Some((c.clone(), u64::MAX)));
+        assert!(!cursors.skip_to(&c, 9) && !cursors.read(&c, 9));
     }
 
     #[test]
@@ -219,6 +258,57 @@ mod tests {
         assert_eq!(after, 3);
         cursors.read_to(&first, 3);
         assert_eq!(cursors.beacon().len(), 1);
+    }
+
+    #[test]
+    fn a_read_that_brings_nothing_is_repeated_when_there_is_news_or_time_has_passed() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 5, 9);
+        let in_vain = |cursors: &mut Cursors| {
+            assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
+            cursors.read_to(&c, 5);
+        };
+        in_vain(&mut cursors);
+        assert_eq!(cursors.next_behind(), None, "its owner has nothing");
+        cursors.look_again();
+        in_vain(&mut cursors);
+        assert_eq!(cursors.live(&c, 7), Step::Drop);
+        in_vain(&mut cursors);
+        assert_eq!(cursors.live(&c, 6), Step::Send, "nothing is missing before it");
+        cursors.look_again();
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 6)), "there is more to come");
+        assert!([7, 8, 9].iter().all(|seq| cursors.read(&c, *seq)));
+        cursors.read_to(&c, 9);
+        cursors.look_again();
+        assert_eq!(cursors.next_behind(), None);
+    }
+
+    #[test]
+    fn an_event_that_comes_while_a_read_is_under_way_is_read_at_once() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 5, 5);
+        cursors.lagged();
+        for seq in [6, 7] {
+            assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
+            assert_eq!(cursors.live(&c, seq), Step::Drop);
+            cursors.read_to(&c, 5);
+        }
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
+    }
+
+    #[test]
+    fn a_read_that_was_under_way_when_the_queue_was_dropped_is_not_the_last() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 5, 5);
+        cursors.lagged();
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
+        // 6 came after the read had been answered, and was dropped with the queue.
+        cursors.lagged();
+        cursors.read_to(&c, 5);
+        assert_eq!(cursors.next_behind(), Some((c.clone(), 5)));
+        assert!(cursors.read(&c, 6));
+        cursors.read_to(&c, 6);
+        assert_eq!(cursors.next_behind(), None);
     }
 
     #[test]

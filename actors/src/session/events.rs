@@ -26,7 +26,7 @@ impl Session {
                 }
             }
             ToSession::Typing(typed) => self.typed(&typed.0, typed.1.as_str()),
-            ToSession::Answered(number, result) => self.answered(number, &result),
+            ToSession::Answered(number, result) => self.answered(number, *result),
             ToSession::Lost(number) => self.lost(number),
             ToSession::Again(number) => self.again(number),
             ToSession::Frame(frame) => self.out.push(*frame),
@@ -133,19 +133,15 @@ impl Session {
         });
     }
 
-    fn answered(&mut self, number: u32, result: &Result<Done, Refusal>) {
+    fn answered(&mut self, number: u32, result: Result<Done, Refusal>) {
         let Some(pending) = self.pending.remove(&number) else { return };
-        // What became of a try whose answer was lost, a refusal of the next one does not say.
-        let unsaid = matches!(result, Err(Refusal::Busy { .. } | Refusal::Unavailable(_)))
-            && !cluster::planted!(RefusalHidesFirstTry);
-        let unknown = Err(Refusal::Unknown);
-        let result = if unsaid && pending.command.attempt > 0 { &unknown } else { result };
+        let result = result.map_err(|refusal| pending.command.refused(refusal));
         if self.form == WireForm::Rtm {
-            return self.answer_rtm(pending, result);
+            return self.answer_rtm(pending, &result);
         }
         if pending.re != 0 {
             let channel = pending.log.channel.to_string();
-            self.out.push(wire::answer(pending.re, &channel, result, self.form));
+            self.out.push(wire::answer(pending.re, &channel, &result, self.form));
         }
     }
 
@@ -153,13 +149,13 @@ impl Session {
     fn lost(&mut self, number: u32) {
         let Some(pending) = self.pending.get_mut(&number) else { return };
         if pending.command.attempt >= RESENDS_MAX {
-            return self.answered(number, &Err(Refusal::Unknown));
+            return self.answered(number, Err(Refusal::Unknown));
         }
         let wait = back_off(pending.command.attempt);
         pending.command.attempt += 1;
         metrics::counter!("waggle_commands_resent_total").increment(1);
         let Some(place) = self.mailbox.reserve() else {
-            return self.answered(number, &Err(Refusal::Unknown));
+            return self.answered(number, Err(Refusal::Unknown));
         };
         let host = self.context().host.clone();
         self.context().host.spawn("session resend", async move {
@@ -170,7 +166,7 @@ impl Session {
 
     fn again(&mut self, number: u32) {
         let Some(place) = self.mailbox.reserve() else {
-            return self.answered(number, &Err(Refusal::Unknown));
+            return self.answered(number, Err(Refusal::Unknown));
         };
         if let Some(pending) = self.pending.get(&number) {
             self.submit(place, number, &pending.log, pending.command.clone());
@@ -193,6 +189,7 @@ impl Session {
             self.pings += 1;
             self.out.push(frame::ping(b""));
         }
+        self.cursors.look_again();
         let tails = self.cursors.beacon();
         if self.form != WireForm::Rtm && !tails.is_empty() {
             let cursor = |(channel, seq): (ChannelId, u64)| Cursor { channel: channel.to_string(), seq };

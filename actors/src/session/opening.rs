@@ -225,16 +225,41 @@ impl Session {
         self.cursors.reserve(from.len());
         let mut followed = Ok(());
         for (channel, cursor) in from {
-            match tails.get_key_value(&channel) {
+            if let Some((shared, Some(tail))) = tails.get_key_value(&channel) {
+                let cursor = self.within(&channel, cursor.unwrap_or(*tail), *tail).await;
                 // Also when another failed: what the shard has entered must be known here to be taken out again.
-                Some((shared, Some(tail))) => self.cursors.follow(shared, cursor.unwrap_or(*tail), *tail),
-                _ => match self.damage(&channel).await {
-                    Some(damage) => go_without(&channel, &damage),
-                    None => followed = Err(Refusal::Unavailable(format!("{channel} cannot be read now"))),
-                },
+                self.cursors.follow(shared, *cursor.as_ref().unwrap_or(tail), *tail);
+                if cursor.is_ok() {
+                    continue;
+                }
+            }
+            match self.damage(&channel).await {
+                Some(damage) => {
+                    go_without(&channel, &damage);
+                    self.cursors.unfollow(&channel);
+                    self.leaves.push(channel);
+                }
+                None => followed = Err(Refusal::Unavailable(format!("{channel} cannot be read now"))),
             }
         }
         followed
+    }
+
+    /// A cursor, brought back into its log if it is beyond the end. The tail that the shard knows does not tell: it may
+    /// be older than what the client was sent through another node, and what a client was sent is in the store. A
+    /// cursor beyond the end there is wrong, or its log has lost rows; left as it is, it would keep the events that
+    /// take their places from the client.
+    async fn within(&self, channel: &ChannelId, cursor: u64, tail: u64) -> Result<u64, StoreError> {
+        if cursor <= tail {
+            return Ok(cursor);
+        }
+        let log = LogId::new(self.login.workspace.clone(), channel.clone());
+        let end = self.context().store.head(&log).await?.map_or(0, |(_, head)| head.tail);
+        if cursor > end {
+            metrics::counter!("waggle_cursors_beyond_end_total").increment(1);
+            tracing::warn!(%channel, cursor, end, "a client's cursor is beyond the end of the log");
+        }
+        Ok(cursor.min(end.max(tail)))
     }
 
     /// Why a conversation's log can never be read: one damaged row must not lock its members out of the others.

@@ -77,6 +77,12 @@ impl Receiver {
         }
     }
 
+    /// The server's log ends at `seq`: what came beyond is not in it any more.
+    pub fn ends(&mut self, channel: &str, seq: u64) {
+        if let Some(position) = self.channels.get_mut(channel).filter(|position| position.last > seq) {
+            *position = Position { last: seq, tail: seq, ..Position::default() };
+        }
+    }
     /// Events were delivered. A channel that is not known begins with the first of them.
     pub fn deliver(&mut self, channel: &str, events: Vec<Event>) -> Vec<Step> {
         if let Some(first) = events.first() {

@@ -124,6 +124,9 @@ impl State {
         self.online = true;
         self.user.clone_from(&welcome.user);
         self.limits = welcome.limits.unwrap_or_default();
+        for cursor in &welcome.following {
+            self.receiver.ends(&cursor.channel, cursor.seq);
+        }
         self.started(&welcome.following);
     }
 

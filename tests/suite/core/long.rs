@@ -1,12 +1,15 @@
 //! Long logs: replays that are under way while things change, and what is dropped behind them.
 
-use super::rig::{Rig, says};
+use super::rig::{Rig, says, user_id};
+use actors::command::Verb;
 use actors::config::Config;
+use actors::marks;
 use actors::store::BUCKET_ROWS;
 use actors::store::memory::MemoryStore;
 use futures::future::try_join_all;
+use proto::ts::Micros;
 use proto::v1::client_frame::Frame as Ask;
-use proto::v1::{self, Cursor};
+use proto::v1::{self, Content, Cursor};
 
 async fn fill(rig: &Rig, channel: &str, mut count: u64) {
     while count > 0 {
@@ -54,4 +57,38 @@ fn full_buckets_leave_the_log_while_the_channel_is_hot() {
             rig.until("the first bucket is dropped", async || first().await == BUCKET_ROWS + 1).await;
         },
     );
+}
+
+#[test]
+fn what_is_unread_is_known_of_a_message_whose_row_the_log_has_dropped() {
+    Rig::run(async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        let first = rig.posts("ann", &channel, "x").await.us;
+        fill(rig, &channel, 3999).await;
+        let marked = rig.posts("ann", &channel, "x").await.us;
+        rig.posts("ann", &channel, "<!here> it is").await;
+        let content = Content { text: "counts for nobody".into(), ..Content::default() };
+        let (thread_us, client_msg_id) = (marked, String::new());
+        let reply = Verb::Post { content, thread_us, reply_broadcast: false, client_msg_id };
+        rig.does("ann", &channel, reply).await.unwrap();
+        rig.does("bob", &channel, Verb::Join).await.unwrap();
+        let target_us = rig.posts("ann", &channel, "is gone").await.us;
+        rig.does("ann", &channel, Verb::Delete { target_us }).await.unwrap();
+        fill(rig, &channel, 198).await;
+        assert_eq!(unread(rig, &channel, marked).await, (200, 1), "the log counts what is gone as well");
+        assert_eq!(rig.store.retain_log(&rig.log(&channel), Micros::MAX, 1).await, Ok(1));
+        assert_eq!(unread(rig, &channel, first).await, (4199, 1));
+        assert_eq!(unread(rig, &channel, marked).await, (199, 1));
+    });
+}
+
+/// Messages and mentions of everyone that ann has not read, once this one is marked.
+async fn unread(rig: &Rig, channel: &str, us: Micros) -> (u64, u64) {
+    let log = rig.log(channel);
+    let id = log.channel.conversation().unwrap();
+    marks::mark(&rig.context, &rig.login("ann"), id, String::new(), us).await.unwrap();
+    let (_, head) = rig.store.head(&log).await.unwrap().unwrap();
+    let marks = rig.store.marks(&rig.workspace, &user_id("ann")).await.unwrap();
+    let (_, mark) = marks.into_iter().find(|(marked, _)| marked == id).unwrap();
+    (head.countable - mark.countable, head.broadcast - mark.broadcast)
 }

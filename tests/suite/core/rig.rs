@@ -157,19 +157,23 @@ impl Rig {
         self.does(name, channel, says(text)).await.unwrap()
     }
 
-    pub(crate) async fn connect(&self, name: &str, cursors: &[(&str, u64)]) -> Client {
-        let (to_server, from_client) = mpsc::channel(64);
-        let (to_client, from_server) = mpsc::channel(8);
-        let (reading, may_write) = watch::channel(true);
-        let socket = Wire { incoming: from_client, out: to_client, may_write };
-        let login = Login {
+    pub(crate) fn login(&self, name: &str) -> Login {
+        Login {
             workspace: self.workspace.clone(),
             user: user_id(name),
             token_hash: String::new(),
             bot_id: String::new(),
             app_id: String::new(),
             scopes: Scopes::Default(&[]),
-        };
+        }
+    }
+
+    pub(crate) async fn connect(&self, name: &str, cursors: &[(&str, u64)]) -> Client {
+        let (to_server, from_client) = mpsc::channel(64);
+        let (to_client, from_server) = mpsc::channel(8);
+        let (reading, may_write) = watch::channel(true);
+        let socket = Wire { incoming: from_client, out: to_client, may_write };
+        let login = self.login(name);
         let seat = self.node.gateway.seat().unwrap();
         let host = self.context.host.clone();
         host.spawn_on(seat.shard(), "session", session::run(seat, socket, WireForm::Proto, Some(login)));
@@ -189,7 +193,7 @@ impl Rig {
         let hello = Ask::Hello(Hello { cursors, ..Hello::default() });
         match client.ask(hello).await {
             Say::Welcome(welcome) => {
-                client.following = welcome.following.into_iter().map(|cursor| cursor.channel).collect();
+                client.following = welcome.following;
             }
             other => panic!("expected a welcome, got {other:?}"),
         }
@@ -198,7 +202,8 @@ impl Rig {
     }
 }
 
-struct Bomb;
+/// The way back to somebody whom any answer makes panic.
+pub(crate) struct Bomb;
 
 impl Reply for Bomb {
     fn answer(self: Box<Self>, _result: Result<Done, Refusal>) {
@@ -238,7 +243,7 @@ pub(crate) struct Client {
     asked: u64,
     answers: BTreeMap<u64, Say>,
     events: BTreeMap<String, VecDeque<Event>>,
-    following: Vec<String>,
+    following: Vec<Cursor>,
     pub(crate) lagged: u32,
     pub(crate) skips: Vec<SkipTo>,
 }
@@ -284,7 +289,11 @@ impl Client {
     }
     /// Whether this connection began by following it.
     pub(crate) fn follows(&self, channel: &str) -> bool {
-        self.following.iter().any(|followed| followed == channel)
+        self.began(channel).is_some()
+    }
+    /// Where this connection began to follow it.
+    pub(crate) fn began(&self, channel: &str) -> Option<u64> {
+        self.following.iter().find(|followed| followed.channel == channel).map(|followed| followed.seq)
     }
 
     pub(crate) fn stop_reading(&self) {
@@ -300,7 +309,7 @@ impl Client {
         let joined = rig.store.joined(login.0, &login.1, None, 1000).await.unwrap().rows;
         for (channel, _) in joined.into_iter().filter(|(_, row)| !row.left) {
             let channel = channel.to_string();
-            while !self.following.contains(&channel) && !self.events.contains_key(&channel) {
+            while !self.follows(&channel) && !self.events.contains_key(&channel) {
                 self.hear().await;
             }
         }

@@ -43,6 +43,16 @@ fn the_next_is_applied_and_the_known_is_dropped() {
 }
 
 #[test]
+fn a_log_that_ends_before_the_cursor_is_gone_on_with_where_it_ends() {
+    let mut receiver = started();
+    receiver.deliver("C1", events([1, 2, 3, 5]));
+    receiver.ends("C1", 7);
+    assert_eq!(receiver.last("C1"), Some(3));
+    receiver.ends("C1", 1);
+    assert_eq!(applied(&receiver.deliver("C1", events([2, 3]))), [2, 3]);
+}
+
+#[test]
 fn a_gap_holds_what_is_behind_it_and_is_asked_for_once() {
     let mut receiver = started();
     let steps = receiver.deliver("C1", events([1, 4, 5]));
