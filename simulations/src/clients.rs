@@ -68,8 +68,8 @@ pub struct Person {
     pub busy: Arc<AtomicUsize>,
     /// Who watches.
     pub oracle: Oracle,
-    /// World time at which the token of its present connection was revoked, in nanoseconds; 0: it was not.
-    pub revoked_at: Arc<AtomicU64>,
+    /// A token that is known to be revoked, and the world time from which on.
+    pub revoked: Arc<Mutex<Option<(String, Duration)>>>,
     /// It reads nothing before this world time, in nanoseconds.
     pub deaf_until: Arc<AtomicU64>,
     /// Does not ask again what was refused as not applied.
@@ -105,6 +105,11 @@ impl Person {
     /// Its token now.
     pub fn token(&self) -> String {
         self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    /// Since when this token is known to be revoked.
+    pub fn revoked_since(&self, token: &str) -> Option<Duration> {
+        let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        revoked.as_ref().filter(|(revoked, _)| revoked == token).map(|(_, since)| *since)
     }
     /// A connection to the node.
     pub async fn connect(&self) -> Option<SimStream> {

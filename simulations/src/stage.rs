@@ -52,8 +52,8 @@ pub struct Place {
     pub follows: bool,
     /// See [`Person::deaf_until`].
     pub deaf_until: Arc<AtomicU64>,
-    /// See [`Person::revoked_at`].
-    pub revoked_at: Arc<AtomicU64>,
+    /// See [`Person::revoked`].
+    pub revoked: Arc<Mutex<Option<(String, Duration)>>>,
     /// Its token.
     pub token: Arc<Mutex<String>>,
     /// See [`Person::deeds`].
@@ -90,7 +90,7 @@ fn tight() -> Config {
         channel_idle_ms: 1000,
         session_mailbox_max: 14,
         posts_in_flight_max: 8,
-        relay_mailbox_max: 8,
+        relay_mailbox_max: 4,
         message_edits_max: 4,
         ..Config::default()
     }
@@ -159,7 +159,7 @@ impl Stage {
         let skew = Skew { offset_us: chance.below(4_000_000) as i64 - 2_000_000, drift_ppm: 0 };
         let me = self.world.machine(format!("client-{number}"), Hardware { skew, ..Hardware::default() });
         let host = self.world.boot(me);
-        let (deaf_until, revoked_at) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (deaf_until, revoked) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(None)));
         let token = Arc::new(Mutex::new(token));
         let (deeds, busy) = (Arc::new(Mutex::new(self.deeds_of(number))), Arc::new(AtomicUsize::new(0)));
         let person = Person {
@@ -179,7 +179,7 @@ impl Stage {
             deeds: deeds.clone(),
             busy: busy.clone(),
             oracle: self.oracle.clone(),
-            revoked_at: revoked_at.clone(),
+            revoked: revoked.clone(),
             deaf_until: deaf_until.clone(),
             gives_up: chance.chance(1, 4),
         };
@@ -189,7 +189,7 @@ impl Stage {
             user: user.to_string(),
             follows: client.device.form().is_some(),
             deaf_until,
-            revoked_at,
+            revoked,
             token,
             deeds,
             busy,
@@ -269,8 +269,13 @@ impl Stage {
         let rows =
             store.joined(&tenant.workspace, user, None, 1000).await.map_err(|error| error.to_string())?;
         let stays = |row: &JoinedRow| !row.left;
-        let joined =
-            rows.rows.into_iter().filter(|(_, row)| stays(row)).map(|(channel, _)| tenant.log(&channel));
+        let joined = rows.rows.into_iter().filter(|(_, row)| stays(row)).map(|(channel, _)| channel);
+        let joined: Vec<_> = joined.collect();
+        // What the own log says comes after a while; the members' rows decide.
+        let members = store.memberships(&tenant.workspace, user, joined.clone()).await;
+        let members = members.map_err(|error| error.to_string())?;
+        let joined = joined.into_iter().zip(members).filter(|(_, row)| row.is_some());
+        let joined = joined.map(|(channel, _)| tenant.log(&channel));
         let own = tenant.own_logs().filter(|log| {
             let channel = log.channel.to_string();
             channel.starts_with("ws:") || channel == format!("user:{}", place.user)

@@ -18,7 +18,13 @@ const FORMAT_KEY: &[u8] = b"format";
 /// read if `verify`: a file that does not open is not written to.
 pub fn open(disk: &Disk, cache_bytes: usize, verify: bool) -> Result<Database, OpenError> {
     if disk.len().map_err(OpenError::Io)? > 0 && !disk.clear_unfinished().map_err(OpenError::Io)? {
-        open_on(overlay(disk)?, REHEARSAL_CACHE_BYTES, verify)?;
+        let rehearsed = open_on(overlay(disk)?, REHEARSAL_CACHE_BYTES, verify)?;
+        // Closing writes too, and panics on damage that opening did not come across.
+        let closed = caught(|| {
+            drop(rehearsed);
+            Ok(())
+        });
+        closed.map_err(|trouble| OpenError::Damaged(trouble.refusal().to_string()))?;
     }
     open_on(disk.clone(), cache_bytes, false).inspect(|_| drop(disk.take_fault()))
 }

@@ -52,8 +52,8 @@ pub struct Native {
     asked: u64,
     /// The last acknowledged command.
     last: Option<(Ask, String, &'static str, String)>,
-    /// World time at which this connection began.
-    connected: Duration,
+    /// The token of this connection.
+    token: String,
     hang_up: bool,
     welcome: bool,
 }
@@ -68,7 +68,7 @@ impl Native {
             open: BTreeMap::new(),
             asked: 0,
             last: None,
-            connected: Duration::ZERO,
+            token: String::new(),
             hang_up: false,
             welcome: false,
         }
@@ -77,6 +77,7 @@ impl Native {
     /// Lives for ever.
     pub async fn run(mut self) {
         loop {
+            self.token = self.person.token();
             if let Some(socket) = self.connect().await {
                 self.live(socket).await;
                 self.person.world.count("client.cuts", 1);
@@ -92,7 +93,7 @@ impl Native {
         let (subprotocol, _) = frame::SUBPROTOCOLS.into_iter().find(|(_, form)| *form == self.form)?;
         let headers = request.headers_mut();
         headers.insert("sec-websocket-protocol", HeaderValue::from_static(subprotocol));
-        let bearer = format!("Bearer {}", self.person.token());
+        let bearer = format!("Bearer {}", self.token);
         headers.insert("authorization", HeaderValue::from_str(&bearer).ok()?);
         let (socket, _) =
             self.person.host.timeout(PATIENCE, client_async(request, stream)).await.ok()?.ok()?;
@@ -107,9 +108,9 @@ impl Native {
             .into_iter()
             .filter_map(|(name, seq)| Some(Cursor { channel: name.strip_prefix(&prefix)?.to_owned(), seq }))
             .collect();
-        let (token, client) = (self.person.token(), format!("device {}", self.person.number));
+        let (token, client) = (self.token.clone(), format!("device {}", self.person.number));
         let hello = Hello { token, cursors, client, manual: false };
-        (self.welcome, self.hang_up, self.connected) = (false, false, self.person.world.now());
+        (self.welcome, self.hang_up) = (false, false);
         if self.say(&mut socket, 0, Ask::Hello(hello)).await.is_none() {
             return;
         }
@@ -304,8 +305,7 @@ impl Native {
                 for event in &deliver.events {
                     self.person.judge(oracle.shown(number, &name, event));
                     self.knows.saw(&deliver.channel, event);
-                    let revoked = Duration::from_nanos(self.person.revoked_at.load(Relaxed));
-                    if revoked > self.connected {
+                    if let Some(revoked) = self.person.revoked_since(&self.token) {
                         let said =
                             oracle.book().commands.get(&event.key).map_or(revoked, |command| command.sent);
                         self.person.judge(revoked::shown(number, revoked, said));

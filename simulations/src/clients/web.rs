@@ -17,8 +17,8 @@ use proto::ts;
 use serde_json::{Value, json};
 use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Duration};
 
-/// Errors after which a call makes sense again.
-const PASSING: [&str; 3] = ["service_unavailable", "internal_error", "ratelimited"];
+/// Errors after which a call makes sense again; a token that was just revoked is replaced by another.
+const PASSING: [&str; 4] = ["service_unavailable", "internal_error", "ratelimited", "token_revoked"];
 /// Errors that leave open whether it was done.
 const UNKNOWN: [&str; 1] = ["internal_error"];
 

@@ -12,10 +12,7 @@ use actors::{
     store::LogId,
 };
 use proto::id::UserId;
-use std::{
-    sync::{PoisonError, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::PoisonError, time::Duration};
 
 /// How long an operator waits.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,8 +63,8 @@ impl Stage {
         self.world.tell(|| format!("the token of client {client} is revoked"));
         let done = self.run(client, log, user, "revoke", Verb::RevokeToken { hash: auth::hash(&old) }).await;
         if done {
-            let now = u64::try_from(self.world.now().as_nanos()).unwrap_or(u64::MAX);
-            place.revoked_at.store(now, Relaxed);
+            let mut revoked = place.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+            *revoked = Some((old, self.world.now()));
         }
     }
 

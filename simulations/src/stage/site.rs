@@ -44,6 +44,8 @@ use std::{
 
 /// Memory of a simulated node for pages of its file.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Starts on a whole disk that may come to nothing.
+const FAILED_STARTS_MAX: u32 = 1;
 /// Events of one read.
 const READ_EVENTS: usize = 1000;
 
@@ -79,6 +81,8 @@ pub struct Site {
     running: Mutex<Option<Running>>,
     /// Somebody sees to it that it comes back.
     pub repairing: AtomicBool,
+    /// Starts in a row that came to nothing.
+    failed_starts: AtomicU32,
     /// Where the next boot dies.
     trap: Mutex<Option<FaultPoint>>,
 }
@@ -143,6 +147,7 @@ impl Site {
             config,
             running: Mutex::default(),
             repairing: AtomicBool::new(false),
+            failed_starts: AtomicU32::new(0),
             trap: Mutex::default(),
         }
     }
@@ -237,7 +242,7 @@ impl Site {
                 Ok(node) => node,
                 Err(_) if self.world.life(machine) != life => return Err(NotUp::Died),
                 // Nobody can claim on a disk that takes nothing: whoever started the node starts it again.
-                Err(_) if self.disk().is_ill() => {
+                Err(_) if self.may_fail_to_start() => {
                     self.world.crash(machine, Crash::Process);
                     return Err(NotUp::Died);
                 }
@@ -265,9 +270,15 @@ impl Site {
         let gateway = Gateway::new(host.clone(), gateway::config::Config::default(), Arc::new(String::new));
         gateway.open(node.clone());
         serve(&host, gateway, self.world.listen(machine, PORT));
+        self.failed_starts.store(0, Relaxed);
         let life = life.expect("it lives");
         *lock(&self.running) = Some(Running { life, node: node.clone(), gossip });
         Ok(node)
+    }
+
+    /// A start may fail while the disk takes nothing, and once after that: it began too early.
+    fn may_fail_to_start(&self) -> bool {
+        self.disk().is_ill() || self.failed_starts.fetch_add(1, Relaxed) < FAILED_STARTS_MAX
     }
 
     /// Completes when the present life of a machine ends, also if that is before anybody waits for it.

@@ -77,6 +77,9 @@ impl Tenant {
         for (channel, about) in plan.channels.iter().enumerate() {
             tenant.open(context, channel, about).await?;
         }
+        if let Some(last) = silent.checked_sub(1) {
+            tenant.until_told(context, &user_id(SILENT_FROM + last)).await;
+        }
         Ok(tenant)
     }
 
@@ -112,6 +115,17 @@ impl Tenant {
             try_join_all(adds).await?;
         }
         Ok(())
+    }
+
+    /// Waits until somebody's own log knows of a conversation: a crowd is told one after the other.
+    async fn until_told(&self, context: &Context, user: &UserId) {
+        let told = async || {
+            let rows = context.store.joined(&self.workspace, user, None, 1).await;
+            rows.is_ok_and(|listed| !listed.rows.is_empty())
+        };
+        while !told().await {
+            context.host.sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// Another token for a user.
