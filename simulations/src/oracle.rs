@@ -11,7 +11,7 @@ use crate::{
     promises::{self, in_order, one_place, own_words},
     world::report::Violation,
 };
-use book::{Book, Command, Place, Shown};
+use book::{Book, Command, Place};
 use proto::v1::{Event, Page, event::Body};
 use std::{
     collections::BTreeMap,
@@ -20,6 +20,7 @@ use std::{
 };
 
 pub use logs::Logs;
+use logs::Print;
 
 /// Shared by all clients of a world.
 #[derive(Debug, Clone, Default)]
@@ -43,8 +44,9 @@ impl Oracle {
             return Err(one_place::PROMISE.broken(format!("{key} was acknowledged and never sent")));
         };
         match &command.acked {
-            Some((first, _)) => one_place::same(key, first, &place)?,
-            None => command.acked = Some((place, now)),
+            // What had nothing to do took no place, and may have something to do when it is sent once more.
+            Some((first, _)) if !first.is_nowhere() => one_place::same(key, first, &place)?,
+            _ => command.acked = Some((place, now)),
         }
         let (deleted, channel) = (command.deletes, command.channel.clone());
         if let Some(us) = deleted {
@@ -63,8 +65,7 @@ impl Oracle {
     /// A client follows a channel from the seq after `from`.
     pub fn follows(&self, client: usize, channel: &str, from: u64) -> Result<(), Violation> {
         let mut book = self.book();
-        let shown = book.shown.entry(client).or_default().entry(channel.to_owned());
-        let shown = shown.or_insert_with(|| Shown::from(from));
+        let shown = book.shown.entry(client).or_default().entry(channel.to_owned()).or_default();
         in_order::resumed(client, channel, shown, from)
     }
 
@@ -74,33 +75,35 @@ impl Oracle {
         let all = book.shown.entry(client).or_default();
         let shown = match all.get_mut(channel) {
             Some(shown) => shown,
-            // A conversation that was joined while connected begins with the join.
-            None => all.entry(channel.to_owned()).or_insert_with(|| Shown::from(event.seq - 1)),
+            None => all.entry(channel.to_owned()).or_default(),
         };
         in_order::next(client, channel, shown, event.seq)?;
         shown.take(event);
         if let Some(Body::ConversationJoined(joined)) = &event.body {
             let workspace = channel.split('/').next().unwrap_or_default();
             let name = format!("{workspace}/{}", joined.channel);
-            if let Some(known) = all.get_mut(&name) {
-                known.may_begin_at(joined.seq);
-            }
+            all.entry(name).or_default().may_begin_at(joined.seq);
         }
         Ok(())
     }
 
     /// A client asked for a part of a log at `asked` and was given this page.
     pub fn page(&self, channel: &str, asked: Duration, page: &Page) -> Result<(), Violation> {
-        let book = self.book();
+        let mut book = self.book();
+        in_order::page(channel, page)?;
         own_words::readable(&book, channel, asked, page.tail)?;
-        promises::deleted_is_gone::page(&book, channel, asked, page)
+        promises::deleted_is_gone::page(&book, channel, asked, page)?;
+        let held = page.events.iter().map(|event| (event.seq, Print::of(event)));
+        book.pages.entry(channel.to_owned()).or_default().extend(held);
+        Ok(())
     }
 
     /// Where a client stands in each channel that it follows: its cursors.
     pub fn cursors(&self, client: usize) -> BTreeMap<String, u64> {
         let book = self.book();
         let own = book.shown.get(&client);
-        own.into_iter().flatten().map(|(channel, shown)| (channel.clone(), shown.last())).collect()
+        let followed = own.into_iter().flatten().filter(|(_, shown)| shown.has_begun());
+        followed.map(|(channel, shown)| (channel.clone(), shown.last())).collect()
     }
 
     /// Commands sent that have no answer yet.

@@ -88,3 +88,6 @@ pub fn judge(book: &Book, logs: &Logs, user_of: &dyn Fn(usize) -> String) -> Res
     members_only::judge(book, logs, user_of)?;
     deleted_is_gone::judge(logs)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 
 use crate::{
     clients::{PATIENCE, Person, RECONNECT, Refusal, web},
+    oracle::book::RTM_POST,
     plan::Do,
     world::{report::Violation, stream::SimStream},
 };
@@ -116,7 +117,7 @@ impl Rtm {
                     let Some(channel) = self.person.channel(channel) else { continue };
                     let (text, key) = (self.person.text(words, mention), self.person.key());
                     self.asked += 1;
-                    self.person.sends(&key, "RTM post", &channel, None, None);
+                    self.person.sends(&key, RTM_POST, &channel, Some(&text), None);
                     self.person.world.count("commands", 1);
                     let frame =
                         json!({ "id": self.asked, "type": "message", "channel": channel, "text": text });
@@ -167,6 +168,6 @@ impl Rtm {
             self.person.world.count_refusal(&code);
             return self.person.oracle.given_up(&waiting.key, &code, true);
         }
-        let _over = self.person.refused(&waiting.key, &refusal, true, ("RTM post", &waiting.channel, true));
+        let _over = self.person.refused(&waiting.key, &refusal, true, (RTM_POST, &waiting.channel, true));
     }
 }

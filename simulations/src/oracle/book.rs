@@ -1,7 +1,14 @@
 //! What the oracle writes down.
 
+use super::logs::Print;
 use proto::v1::Event;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// The kind of a message that a bot sends over RTM: no key of its own is in the log.
+pub const RTM_POST: &str = "RTM post";
 
 /// Where an acknowledged command stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +17,13 @@ pub struct Place {
     pub us: u64,
     /// `None`: the answer named no seq (the Web API's do not).
     pub seq: Option<u64>,
+}
+
+impl Place {
+    /// The answer said that there was nothing to do.
+    pub fn is_nowhere(&self) -> bool {
+        self.us == 0 && self.seq.is_none()
+    }
 }
 
 /// A command of a client.
@@ -34,6 +48,10 @@ pub struct Command {
 }
 
 impl Command {
+    /// It says something or takes it away: there is always something to do.
+    pub fn is_of_words(&self) -> bool {
+        self.text.is_some() || self.deletes.is_some()
+    }
     /// Neither answered nor given up.
     pub fn is_open(&self) -> bool {
         self.acked.is_none() && self.given_up.is_none()
@@ -46,23 +64,25 @@ pub struct Run {
     /// The seq before the first one.
     pub from: u64,
     /// A print of each.
-    pub prints: Vec<u64>,
+    pub prints: Vec<Print>,
 }
 
 /// What one client was shown of one channel: runs, the last of which goes on. A new one begins where the user joined
 /// again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Shown {
-    /// In order.
+    /// In order; none while the user's own log has told of a join and nothing of the channel has come yet.
     pub runs: Vec<Run>,
+    /// The first run began with an event, and no welcome had said from where.
+    pub unannounced: bool,
     /// Joins that the user's own log has told of, at which a run may begin.
     begins: Vec<u64>,
 }
 
 impl Shown {
-    /// Nothing yet, after this seq.
-    pub fn from(from: u64) -> Self {
-        Self { runs: vec![Run { from, prints: Vec::new() }], begins: Vec::new() }
+    /// The channel is followed, or was.
+    pub fn has_begun(&self) -> bool {
+        !self.runs.is_empty()
     }
     /// The last seq that was shown.
     pub fn last(&self) -> u64 {
@@ -83,7 +103,7 @@ impl Shown {
     /// The next event.
     pub fn take(&mut self, event: &Event) {
         if let Some(run) = self.runs.last_mut() {
-            run.prints.push(super::logs::print(event));
+            run.prints.push(Print::of(event));
         }
     }
 }
@@ -95,6 +115,8 @@ pub struct Book {
     pub commands: BTreeMap<String, Command>,
     /// By client, then workspace and channel.
     pub shown: BTreeMap<usize, BTreeMap<String, Shown>>,
+    /// What pages held, by workspace and channel: each seq, and what stood there.
+    pub pages: BTreeMap<String, BTreeSet<(u64, Print)>>,
     /// Deletions that were acknowledged: channel and message, and when.
     pub deleted: BTreeMap<(String, u64), Duration>,
 }

@@ -4,14 +4,43 @@ use prost::Message;
 use proto::v1::{Content, ConversationAdded, ConversationKind, ConversationRenamed, Event, event::Body};
 use std::collections::BTreeMap;
 
+/// Events by their key, each with its channel.
+pub type Keyed<'a> = BTreeMap<&'a str, (&'a str, &'a Event)>;
+
+/// Whether a key is a client's own: messages of RTM, calls without a key and the founder's deeds get one from the
+/// server.
+pub fn is_clients(key: &str) -> bool {
+    !key.is_empty() && !key.starts_with("s-")
+}
+
 /// Logs by workspace and channel (`T…/C…`), each from its first seq on.
 #[derive(Debug, Clone, Default)]
 pub struct Logs(BTreeMap<String, Vec<Event>>);
 
-/// What tells two events apart, of that which followers are shown. A content that a deletion takes away does not count:
-/// who saw it before saw the same event. Of conversations that are not public, the workspace's followers only see that
-/// there is one.
-pub fn print(event: &Event) -> u64 {
+/// What is kept of an event that was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Print {
+    /// Of all but its content.
+    pub event: u64,
+    /// Of its content; `None` where there is none, or it was taken away.
+    pub words: Option<u64>,
+}
+
+impl Print {
+    /// Of an event as it was shown.
+    pub fn of(event: &Event) -> Self {
+        Self { event: print(event), words: words(event) }
+    }
+    /// Whether the log has what was shown. Who saw a content before a deletion took it away saw the same event.
+    pub fn is_still(self, event: &Event) -> bool {
+        let gone = content(event).is_some_and(|content| content.redacted);
+        self.event == print(event) && (gone || self.words == words(event))
+    }
+}
+
+/// What tells two events apart, of that which followers are shown, but for their contents. Of conversations that are
+/// not public, the workspace's followers only see that there is one.
+fn print(event: &Event) -> u64 {
     let mut shown = Event { fingerprint: 0, ..event.clone() };
     let closed = match &mut shown.body {
         Some(Body::ConversationAdded(added)) if added.kind() != ConversationKind::Public => {
@@ -36,6 +65,16 @@ pub fn print(event: &Event) -> u64 {
 /// Hash of a text, as commands keep it.
 pub fn text_hash(text: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64(text.as_bytes())
+}
+
+fn words(event: &Event) -> Option<u64> {
+    let content = content(event).filter(|content| !content.redacted)?;
+    Some(xxhash_rust::xxh3::xxh3_64(&content.encode_to_vec()))
+}
+
+/// Whether nothing is left of what was said.
+pub fn is_gone(content: &Content) -> bool {
+    *content == Content { redacted: true, ..Content::default() }
 }
 
 fn content_mut(event: &mut Event) -> Option<&mut Content> {
@@ -86,7 +125,7 @@ impl Logs {
         events.binary_search_by_key(&us, |event| event.us).ok().map(|at| &events[at])
     }
     /// All events that carry a key: channel and event.
-    pub fn by_key(&self) -> BTreeMap<&str, (&str, &Event)> {
+    pub fn by_key(&self) -> Keyed<'_> {
         let keyed =
             self.iter().flat_map(|(channel, events)| events.iter().map(move |event| (channel, event)));
         let keyed = keyed.filter(|(_, event)| !event.key.is_empty());

@@ -19,7 +19,7 @@ pub fn page(book: &Book, channel: &str, asked: Duration, page: &Page) -> Result<
     for event in &page.events {
         let Some(us) = about(event) else { continue };
         let gone = book.deleted.get(&(channel.to_owned(), us)).is_some_and(|at| *at < asked);
-        let readable = logs::content(event).is_some_and(|content| !content.redacted);
+        let readable = logs::content(event).is_some_and(|content| !logs::is_gone(content));
         PROMISE.holds(!(gone && readable), || {
             format!("{channel} {} still says what was deleted before it was asked for", event.seq)
         })?;
@@ -39,9 +39,9 @@ pub fn judge(logs: &Logs) -> Result<(), Violation> {
             .collect();
         for event in events {
             let (Some(us), Some(content)) = (about(event), logs::content(event)) else { continue };
-            PROMISE.holds(content.redacted == deleted.contains(&us), || {
-                let state =
-                    if content.redacted { "is gone and was not deleted" } else { "was deleted and stays" };
+            let (gone, deleted) = (logs::is_gone(content), deleted.contains(&us));
+            PROMISE.holds(gone == deleted && content.redacted == deleted, || {
+                let state = if deleted { "was deleted and stays" } else { "is gone and was not deleted" };
                 format!("{channel} {}: what it said {state}", event.seq)
             })?;
         }

@@ -33,9 +33,8 @@ impl<'a> Moves<'a> {
                     moves.entry(&joined.user).or_default().push((event.seq, u64::MAX));
                 }
                 Some(Body::Left(left)) => {
-                    if let Some((_, until)) = moves.entry(&left.user).or_default().last_mut() {
-                        *until = event.seq;
-                    }
+                    let open = moves.get_mut(left.user.as_str()).into_iter().flatten();
+                    open.filter(|(_, until)| *until == u64::MAX).for_each(|(_, until)| *until = event.seq);
                 }
                 _ => {}
             }
@@ -57,9 +56,9 @@ pub fn judge(book: &Book, logs: &Logs, user_of: &dyn Fn(usize) -> String) -> Res
     for (client, channels) in &book.shown {
         let user = user_of(*client);
         for (channel, shown) in channels {
-            let Some((_, name)) = channel.split_once('/') else { continue };
+            let Some((workspace, name)) = channel.split_once('/') else { continue };
             if name.starts_with("user:") || name.starts_with("ws:") {
-                let own = name.starts_with("ws:") || name == format!("user:{user}");
+                let own = name == format!("ws:{workspace}") || name == format!("user:{user}");
                 PROMISE.holds(own, || format!("client {client} of {user} was shown {channel}"))?;
                 continue;
             }

@@ -13,7 +13,7 @@ pub const PROMISE: Promise = Promise {
     says: "Nobody is shown what the history does not hold, and the history holds nothing that nobody sent.",
 };
 
-/// Everything that was shown is in the log, and every message in it was sent, with these words.
+/// Everything that was shown is in the log, and everything in it that bears a client's key was sent, with these words.
 pub fn judge(book: &Book, logs: &Logs) -> Result<(), Violation> {
     for (client, channels) in &book.shown {
         for (channel, shown) in channels {
@@ -26,11 +26,13 @@ pub fn judge(book: &Book, logs: &Logs) -> Result<(), Violation> {
             })?;
         }
     }
+    for (channel, held) in &book.pages {
+        let (last, tail) = (held.last().map_or(0, |(seq, _)| *seq), logs.tail(channel));
+        PROMISE.holds(last <= tail, || format!("a page held {last} of {channel}, which ends at {tail}"))?;
+    }
     for (channel, events) in logs.iter() {
         for event in events {
-            let Some(content) = logs::content(event) else { continue };
-            if event.key.is_empty() || event.key.starts_with("s-") {
-                // Under no key of a client: RTM's, and the founder's.
+            if event.sender.is_empty() || !logs::is_clients(&event.key) {
                 continue;
             }
             let sent = book.commands.get(&event.key);
@@ -42,6 +44,7 @@ pub fn judge(book: &Book, logs: &Logs) -> Result<(), Violation> {
                     event.seq, event.key, event.sender
                 )
             })?;
+            let Some(content) = logs::content(event) else { continue };
             let said = sent.and_then(|command| command.text);
             let as_said = content.redacted || said == Some(logs::text_hash(&content.text));
             PROMISE.holds(as_said, || {

@@ -5,7 +5,7 @@ use crate::{
     oracle::{Logs, book::Place},
     world::report::Violation,
 };
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// See above.
 pub const PROMISE: Promise = Promise {
@@ -21,13 +21,20 @@ pub fn same(key: &str, first: &Place, second: &Place) -> Result<(), Violation> {
     })
 }
 
-/// No log holds a key of one sender twice.
+/// No log holds a key of one sender twice, and no workspace one of a person's: people use each for one thing. The
+/// server's own name what they follow from, and may be told to many.
 pub fn judge(logs: &Logs) -> Result<(), Violation> {
+    let mut keys = BTreeMap::new();
     for (channel, events) in logs.iter() {
-        let mut keys = BTreeSet::new();
+        let workspace = channel.split('/').next().unwrap_or_default();
         for event in events.iter().filter(|event| !event.key.is_empty()) {
-            PROMISE.holds(keys.insert((&event.sender, &event.key)), || {
-                format!("{channel} {} has key {} of {} a second time", event.seq, event.key, event.sender)
+            let within = if event.sender.is_empty() { channel } else { workspace };
+            let first = keys.insert((within, &event.sender, &event.key), (channel, event.seq));
+            PROMISE.holds(first.is_none(), || {
+                format!(
+                    "{channel} {} has key {} of {} a second time, after {first:?}",
+                    event.seq, event.key, event.sender
+                )
             })?;
         }
     }

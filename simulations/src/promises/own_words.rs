@@ -10,8 +10,8 @@ pub const PROMISE: Promise = Promise {
     says: "Who was told that their message stands can read it at once.",
 };
 
-/// Rule F6: how long an owner that was replaced may go on answering from what it knows. Its claim counts as confirmed for
-/// 2 s of its own clock, which may be 1 % slow, and a page is on its way for a while.
+/// Rule F6: how long an owner that was replaced may go on answering from what it knows. Its claim counts as confirmed
+/// for 2 s of its own clock, which may be 1 % slow, and a page is on its way for a while.
 pub const STALE_MAX: Duration = Duration::from_millis(2_100);
 
 /// A tail that was asked for after an acknowledgement is not before it.

@@ -10,12 +10,13 @@ pub const PROMISE: Promise = Promise {
     says: "Bytes that went bad on a disk are named as damage and never served as something that was said.",
 };
 
-/// What a damaged store answers of a log is what it held, as far as it answers.
+/// What a damaged store answers of a log is what it held from the first event on, as far as it answers.
 pub fn as_it_was(channel: &str, was: &[Event], answered: &[Event]) -> Result<(), Violation> {
-    for event in answered {
-        let before = usize::try_from(event.seq).ok().and_then(|seq| was.get(seq.checked_sub(1)?));
-        PROMISE.holds(before == Some(event), || {
-            format!("{channel} {} was served from damaged bytes, and is not what was there", event.seq)
+    for (at, event) in answered.iter().enumerate() {
+        PROMISE.holds(was.get(at) == Some(event), || {
+            let missing =
+                if event.seq > at as u64 + 1 { "what comes before it is missing" } else { "it is another" };
+            format!("{channel} {} was served from damaged bytes, unnamed, and {missing}", event.seq)
         })?;
     }
     Ok(())

@@ -14,15 +14,18 @@ pub fn tag(workspace: usize) -> String {
 
 /// One tag of another workspace in the bytes of a connection breaks the promise.
 pub fn seen(client: usize, workspace: usize, bytes: &[u8]) -> Result<(), Violation> {
-    let digit = b'0' + u8::try_from(workspace).unwrap_or(u8::MAX - b'0');
-    let foreign = bytes.windows(5).find(|window| match window {
-        [b'z', b'z', other, b'z', b'z'] => other.is_ascii_digit() && *other != digit,
-        _ => false,
+    let own = workspace.to_string();
+    let after_zz =
+        bytes.windows(2).enumerate().filter(|(_, two)| two == b"zz").map(|(at, _)| &bytes[at + 2..]);
+    let numbers = after_zz.filter_map(|rest| {
+        let (number, rest) = rest.split_at(rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+        (!number.is_empty() && rest.starts_with(b"zz")).then_some(number)
     });
+    let foreign = numbers.into_iter().find(|number| *number != own.as_bytes());
     PROMISE.holds(foreign.is_none(), || {
         format!(
             "client {client} of workspace {workspace} was sent something of {:?}",
-            foreign.map(|tag| tag[2] as char)
+            foreign.map(String::from_utf8_lossy)
         )
     })
 }

@@ -34,8 +34,11 @@ pub async fn judge(
     logs: &Logs,
     chance: &Entropy,
 ) -> Result<(), Violation> {
-    for (name, events) in logs.iter().filter(|(name, _)| name.starts_with(tenant.workspace.as_str())) {
-        let Some((_, channel)) = name.split_once('/') else { continue };
+    for (name, events) in logs.iter() {
+        let Some((workspace, channel)) = name.split_once('/') else { continue };
+        if workspace != tenant.workspace.as_str() {
+            continue;
+        }
         let Ok(channel) = ChannelId::parse(channel) else { continue };
         let log = LogId::new(tenant.workspace.clone(), channel);
         match &log.channel {

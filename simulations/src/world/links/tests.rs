@@ -1,7 +1,10 @@
 //! The contract of [`Links`] on the simulated network, each case in worlds with default and with tight limits.
 
 use super::*;
-use crate::world::machine::{Crash, Hardware};
+use crate::world::{
+    machine::{Crash, Hardware},
+    trace::Telling,
+};
 use cluster::{
     link::contract::{self, Wire},
     node::CellId,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::world::{machine::Hardware, pipe::WINDOW_BYTES};
+use crate::world::{machine::Hardware, pipe::WINDOW_BYTES, trace::Telling};
 use std::future::Future;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

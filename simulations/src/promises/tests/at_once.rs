@@ -1,0 +1,99 @@
+//! What is judged as soon as somebody hears it.
+
+use super::{
+    Case, case,
+    day::{C1, content, say},
+};
+use crate::{
+    oracle::book::Place,
+    promises::{deleted_is_gone, heard, one_place, own_words, revoked, tenants},
+};
+use std::time::Duration;
+
+const REVOKED: Duration = Duration::from_secs(100);
+
+pub const CASES: &[Case] = &[
+    case(&one_place::PROMISE, "a second answer names another time", |day| {
+        let us = day.event(C1, 2).us + 1;
+        day.hears("k-hello", Place { us, seq: Some(2) })
+    }),
+    case(&one_place::PROMISE, "a second answer names another seq", |day| {
+        let us = day.event(C1, 2).us;
+        day.hears("k-hello", Place { us, seq: Some(3) })
+    }),
+    case(&one_place::PROMISE, "what was done is said to have been nothing to do", |day| {
+        day.hears("k-back", Place { us: 0, seq: None })
+    }),
+    case(&one_place::PROMISE, "what nobody sent is acknowledged", |day| {
+        day.hears("k-nobody", Place { us: 1, seq: Some(1) })
+    }),
+    case(&own_words::PROMISE, "a page knows nothing of what was acknowledged", |day| day.reads(C1, 5..=9, 9)),
+    case(&deleted_is_gone::PROMISE, "a page says what was deleted", |day| {
+        let mut oops = day.event(C1, 6).clone();
+        say(&mut oops, content("oops"));
+        day.page(C1, vec![oops], 13)
+    }),
+    case(&tenants::PROMISE, "somebody is sent a name of another workspace", |_| {
+        tenants::seen(0, 1, b"\x08zz2zz-room0\x10")
+    }),
+    case(&tenants::PROMISE, "the foreign name stands among own ones", |_| {
+        tenants::seen(0, 1, b"zz1zz zzz0zz zz1zz")
+    }),
+    case(&tenants::PROMISE, "the other workspace has a number of two digits", |_| {
+        tenants::seen(0, 1, b"zz12zz")
+    }),
+    case(&tenants::PROMISE, "the own workspace has one", |_| tenants::seen(0, 12, b"zz1zz")),
+    case(&heard::PROMISE, "a member is told that they are none", |_| {
+        heard::refused(0, "post", "not_in_channel", false, true)
+    }),
+    case(&heard::PROMISE, "a plain message misses another one", |_| {
+        heard::refused(0, "post", "message_not_found", true, true)
+    }),
+    case(&heard::PROMISE, "a refusal is for no reason that people give", |_| {
+        heard::refused(0, "react", "fatal_error", true, false)
+    }),
+    case(&revoked::PROMISE, "a revoked token hears what is said too late", |_| {
+        revoked::shown(0, REVOKED, REVOKED + revoked::WITHIN + Duration::from_millis(1))
+    }),
+];
+
+#[test]
+fn the_same_answer_may_come_twice() {
+    let mut day = super::Day::good();
+    let us = day.event(C1, 2).us;
+    assert_eq!(day.hears("k-hello", Place { us, seq: Some(2) }), Ok(()));
+    assert_eq!(day.hears("k-hello", Place { us, seq: None }), Ok(()), "the Web API names no seq");
+}
+
+#[test]
+fn a_page_that_was_asked_for_before_a_deletion_or_an_answer_may_lack_them() {
+    let mut day = super::Day::good();
+    let mut oops = day.event(C1, 6).clone();
+    say(&mut oops, content("oops"));
+    let page = proto::v1::Page { channel: String::new(), events: vec![oops], tail: 6 };
+    let heard = |key| day.oracle.book().commands[key].acked.clone().expect("acknowledged").1;
+    assert_eq!(day.oracle.page(C1, heard("k-oops"), &page), Ok(()));
+    assert!(day.oracle.page(C1, heard("k-again"), &page).is_err());
+    assert_eq!(day.reads(C1, 5..=8, 13), Ok(()));
+    assert_eq!(day.judge(), Ok(()));
+}
+
+#[test]
+fn own_tags_and_what_only_looks_like_a_tag_are_no_foreign_ones() {
+    for bytes in ["zz1zz", "zz1zz zz1zz", "zzz1zz", "zz", "zzz", "zz2z", "z2zz", "zzxzz", "zzzz", ""] {
+        assert_eq!(tenants::seen(0, 1, bytes.as_bytes()), Ok(()), "{bytes}");
+    }
+    assert_eq!(tenants::seen(0, 12, tenants::tag(12).as_bytes()), Ok(()));
+}
+
+#[test]
+fn refusals_that_people_earn_break_nothing() {
+    assert_eq!(heard::refused(0, "post", "not_in_channel", true, true), Ok(()));
+    assert_eq!(heard::refused(0, "react", "already_reacted", false, false), Ok(()));
+    assert_eq!(heard::refused(0, "edit", "channel_not_found", true, false), Ok(()));
+}
+
+#[test]
+fn a_revoked_token_may_hear_on_for_five_seconds() {
+    assert_eq!(revoked::shown(0, REVOKED, REVOKED + revoked::WITHIN), Ok(()));
+}

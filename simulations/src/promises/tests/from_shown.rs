@@ -1,0 +1,110 @@
+//! Bends of what clients were shown, judged against the logs when the day is over.
+
+use super::{
+    Case, Day, case,
+    day::{C1, C2, U1, content, leave, post, say, told},
+};
+use crate::promises::{in_order, members_only, no_phantom, unchanged};
+use proto::v1::Event;
+
+/// Another device of U1.
+const NEW_OF_U1: usize = 4;
+/// Another device of U2.
+const NEW_OF_U2: usize = 5;
+
+pub const CASES: &[Case] = &[
+    case(&no_phantom::PROMISE, "somebody was shown more than there is", |day| {
+        let phantom = Event { seq: 14, ..day.event(C1, 13).clone() };
+        day.oracle.shown(0, C1, &phantom)
+    }),
+    case(&no_phantom::PROMISE, "a page held more than there is", |day| {
+        let phantom = Event { seq: 14, ..day.event(C1, 13).clone() };
+        day.page(C1, vec![phantom], 14)
+    }),
+    case(&unchanged::PROMISE, "somebody was shown other words", |day| {
+        let mut other = day.event(C1, 13).clone();
+        say(&mut other, content("found"));
+        day.oracle.follows(NEW_OF_U1, C1, 12)?;
+        day.oracle.shown(NEW_OF_U1, C1, &other)
+    }),
+    case(&unchanged::PROMISE, "somebody was shown no words where there are some", |day| {
+        let mut other = day.event(C1, 13).clone();
+        say(&mut other, super::day::gone());
+        day.oracle.follows(NEW_OF_U1, C1, 12)?;
+        day.oracle.shown(NEW_OF_U1, C1, &other)
+    }),
+    case(&unchanged::PROMISE, "a page held other words", |day| {
+        let mut other = day.event(C1, 9).clone();
+        say(&mut other, content("not alone"));
+        day.page(C1, vec![other], 13)
+    }),
+    case(&in_order::PROMISE, "an event is left out", |day| {
+        let next = Event { seq: 15, ..day.event(C1, 13).clone() };
+        day.oracle.shown(0, C1, &next)
+    }),
+    case(&in_order::PROMISE, "an event comes twice", |day| day.shown(0, C1, 13)),
+    case(&in_order::PROMISE, "an event comes that has no place", |day| {
+        day.oracle.shown(NEW_OF_U1, C1, &Event::default())
+    }),
+    case(&in_order::PROMISE, "a connection goes back", |day| day.oracle.follows(0, C1, 5)),
+    case(&in_order::PROMISE, "a connection goes on where nobody joined", |day| {
+        day.oracle.follows(NEW_OF_U1, C1, 2)?;
+        day.oracle.follows(NEW_OF_U1, C1, 5)
+    }),
+    case(&in_order::PROMISE, "a channel begins by itself where nobody joined", |day| {
+        day.shown(NEW_OF_U1, C2, 2)
+    }),
+    case(&in_order::PROMISE, "a channel begins by itself after the join", |day| {
+        let own = day.tail(super::day::U2);
+        day.oracle.follows(NEW_OF_U2, super::day::U2, own - 1)?;
+        day.shown(NEW_OF_U2, super::day::U2, own)?;
+        day.shown(NEW_OF_U2, C2, 4)
+    }),
+    case(&in_order::PROMISE, "somebody's own log tells of a join that never was", |day| {
+        day.writes(U1, "", "joined:C1:6", told("C1", 6));
+        day.oracle.follows(NEW_OF_U1, C1, 2)?;
+        day.oracle.follows(NEW_OF_U1, U1, 2)?;
+        day.shown(NEW_OF_U1, U1, 3)?;
+        day.shown(NEW_OF_U1, C1, 6)
+    }),
+    case(&in_order::PROMISE, "a page has a gap", |day| {
+        let events = [7, 9].map(|seq| day.event(C1, seq).clone());
+        day.page(C1, events.into(), 13)
+    }),
+    case(&in_order::PROMISE, "a page goes beyond its own end", |day| day.reads(C1, 5..=13, 12)),
+    case(&members_only::PROMISE, "somebody is shown what was said after they left", |day| {
+        day.oracle.follows(NEW_OF_U2, C1, 8)?;
+        day.shown(NEW_OF_U2, C1, 9)
+    }),
+    case(&members_only::PROMISE, "somebody is shown what was said before they came", |day| {
+        day.oracle.follows(NEW_OF_U2, C2, 1)?;
+        day.shown(NEW_OF_U2, C2, 2)
+    }),
+    case(&members_only::PROMISE, "somebody left twice and is shown what was said between", |day| {
+        day.does(C2, "U2", "k-out", leave("U2"));
+        day.does(C2, "U1", "k-between", post("between"));
+        day.does(C2, "U2", "k-out-again", leave("U2"));
+        day.oracle.follows(NEW_OF_U2, C2, 6)?;
+        day.shown(NEW_OF_U2, C2, 7)
+    }),
+    case(&members_only::PROMISE, "somebody follows another one's own log", |day| {
+        day.oracle.follows(1, U1, 0)
+    }),
+    case(&members_only::PROMISE, "somebody follows another workspace's log", |day| {
+        day.oracle.follows(1, "T1/ws:T2", 0)
+    }),
+];
+
+#[test]
+fn joins_that_were_told_before_anything_of_their_channel_came_are_remembered() {
+    let day = Day::good();
+    day.oracle.follows(NEW_OF_U2, super::day::U2, 0).expect("it begins");
+    for seq in 1..=day.tail(super::day::U2) {
+        day.shown(NEW_OF_U2, super::day::U2, seq).expect("it is next");
+    }
+    assert_eq!(day.oracle.cursors(NEW_OF_U2).len(), 1, "what has not come has no cursor");
+    for seq in (1..=8).chain(10..=13) {
+        day.shown(NEW_OF_U2, C1, seq).expect("it is next, or a join that was told");
+    }
+    assert_eq!(day.judge(), Ok(()));
+}
