@@ -103,6 +103,8 @@ struct Session {
     own: Vec<Arc<Delivery>>,
     joins: Vec<(ChannelId, u64)>,
     leaves: Vec<ChannelId>,
+    /// Joins, as in `joins`, of conversations in which an older membership is still being replayed.
+    rejoins: Vec<(ChannelId, u64)>,
     doubts: Vec<ChannelId>,
     wanted: Vec<(u64, Vec<proto::v1::Cursor>)>,
     echoes: VecDeque<String>,

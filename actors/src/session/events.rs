@@ -51,6 +51,11 @@ impl Session {
                 // At once: nothing after this seq may reach who has left.
                 self.cursors.unfollow(&delivery.log.channel);
                 self.leaves.push(delivery.log.channel.clone());
+                // The older membership is over: what was told of a newer one meanwhile counts now.
+                let rejoins = std::mem::take(&mut self.rejoins).into_iter();
+                let (now, later) = rejoins.partition(|(channel, _)| *channel == delivery.log.channel);
+                self.rejoins = later;
+                self.joins.extend::<Vec<_>>(now);
             }
             Some(Body::ConversationJoined(joined)) => {
                 if let Ok(channel) = ConversationId::parse(&joined.channel) {
@@ -244,7 +249,10 @@ impl Session {
     async fn standing_joins(&mut self) -> Vec<(ChannelId, Option<u64>)> {
         let mut standing = Vec::new();
         for (channel, cursor) in std::mem::take(&mut self.joins) {
-            if self.cursors.follows(&channel) {
+            if let Some(position) = self.cursors.position(&channel) {
+                if position <= cursor {
+                    self.rejoins.push((channel, cursor));
+                }
                 continue;
             }
             let log = LogId::new(self.login.workspace.clone(), channel.clone());

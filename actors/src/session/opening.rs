@@ -100,6 +100,7 @@ async fn enter(seat: Seat, form: WireForm, login: Login) -> Result<Session, Clos
         own: Vec::new(),
         joins: Vec::new(),
         leaves: Vec::new(),
+        rejoins: Vec::new(),
         doubts: Vec::new(),
         wanted: Vec::new(),
         echoes: VecDeque::new(),

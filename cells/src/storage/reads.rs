@@ -2,10 +2,10 @@
 
 use super::engine::Trouble;
 use super::keys::{Key, Parts};
-use super::tables::{BodyOf, Frozen, damaged, defs, frozen, open, open_bodied, open_header};
+use super::tables::{BodyOf, Frozen, damaged, defs, frozen, get, open, open_bodied, open_header};
 use super::write::newest_head;
 use actors::store::page::{LOG_PAGE_BYTES, rows_max};
-use actors::store::{KeySeen, LogId, LogPage, body_hash, key_hash};
+use actors::store::{BUCKET_ROWS, KeySeen, LogId, LogPage, body_hash, key_hash};
 use cluster::slots::Slot;
 use prost::Message;
 use proto::v1::{ActiveRow, BucketRow, Event, Head, LogRow, SlotRow};
@@ -24,6 +24,9 @@ pub fn log(snapshot: &ReadTransaction, log: &LogId, after: u64, limit: usize) ->
     let (rows, bodies) = (frozen(snapshot, defs::log)?, frozen(snapshot, defs::body)?);
     let first = first_seq(&rows, &at)?.unwrap_or(tail + 1);
     let missing = |seq: u64| damaged("log", at.clone().u64(seq).bytes(), format!("seq {seq} is missing"));
+    if first > 1 && !begins_at(snapshot, &at, first)? {
+        return Err(missing(first - 1));
+    }
     let mut expected = after.saturating_add(1).max(first);
     let mut events = Vec::new();
     let mut bytes = 0;
@@ -49,6 +52,17 @@ pub fn log(snapshot: &ReadTransaction, log: &LogId, after: u64, limit: usize) ->
         return Err(missing(expected));
     }
     Ok(LogPage { events, first, tail })
+}
+
+/// Whether retention left a log that begins here: it drops whole buckets, and says of each that it did.
+fn begins_at(snapshot: &ReadTransaction, at: &Key, first: u64) -> Result<bool, Trouble> {
+    let before = (first - 1) / BUCKET_ROWS;
+    let Some(bucket) = before.checked_sub(1).and_then(|bucket| u32::try_from(bucket).ok()) else {
+        return Ok(false);
+    };
+    let row: Option<BucketRow> =
+        get(&frozen(snapshot, defs::directory)?, "directory", &at.clone().u32(bucket))?;
+    Ok((first - 1).is_multiple_of(BUCKET_ROWS) && row.is_some_and(|row| row.dropped))
 }
 
 fn first_seq(rows: &Frozen, at: &Key) -> Result<Option<u64>, Trouble> {

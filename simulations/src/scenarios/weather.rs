@@ -26,6 +26,9 @@ use std::{
 /// How often it is looked whether all is well again.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Looks in a row at which all must be well.
+const QUIET_LOOKS: u32 = 4;
+
 /// The plan of a world: the one that was given, or the one that its seed draws.
 pub fn plan(world: &World, settings: &Settings) -> Plan {
     let length_ms = settings.hours.map(|hours| (hours * 3_600_000.0) as u64);
@@ -104,15 +107,22 @@ async fn live(stage: &Arc<Stage>) -> Result<(), Violation> {
 /// Waits until every command is answered and every client level with its logs.
 async fn heal(stage: &Stage) -> Result<(), Violation> {
     let until = stage.world.now() + HEALED_WITHIN;
+    let mut quiet = 0;
     loop {
         stage.world.sleep(LOOK).await;
         let open = stage.oracle.open();
         let busy = stage.places.iter().filter(|place| place.busy.load(Relaxed) > 0).count();
         let behind = if open.is_empty() && busy == 0 { behind(stage).await } else { Vec::new() };
         if open.is_empty() && busy == 0 && behind.is_empty() {
+            // What an operator had under way when the weather cleared may still land.
+            quiet += 1;
+            if quiet < QUIET_LOOKS {
+                continue;
+            }
             stage.world.tell(|| "everything is answered, everybody is level".to_owned());
             return Ok(());
         }
+        quiet = 0;
         if stage.world.now() < until {
             continue;
         }

@@ -112,7 +112,7 @@ fn the_names_of_a_closed_conversation_stay_with_its_members() {
 }
 
 #[test]
-fn a_leave_that_the_users_own_log_learns_later_ends_what_was_followed_in_between() {
+fn a_connection_that_begins_before_the_users_own_log_knows_of_a_leave_is_not_let_in() {
     let held = Held::new(|log| matches!(log.channel, ChannelId::User(_)));
     Rig::run_on(
         Rig::config(),
@@ -124,7 +124,12 @@ fn a_leave_that_the_users_own_log_learns_later_ends_what_was_followed_in_between
             held.order(Order::Wait);
             let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
             let mut bob = rig.connect("bob", &[(&channel, left.seq)]).await;
-            assert!(bob.follows(&channel), "bob's own log does not know yet");
+            assert!(
+                !bob.follows(&channel),
+                "the members' rows decide, though bob's own log does not know yet"
+            );
+            let early = rig.posts("ann", &channel, "not for bob either").await;
+            assert!(early.seq > left.seq);
             held.order(Order::Pass);
             let own = Context::user(&rig.workspace, &user_id("bob"));
             let rows =
