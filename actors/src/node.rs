@@ -28,8 +28,8 @@ use tokio::sync::mpsc;
 /// How often a stopping node looks whether its sessions are gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
-/// When the tails of channels that an earlier owner wrote to last are looked at again: a request to the store has its end
-/// within seconds.
+/// When the tails of channels that an earlier owner wrote to last are looked at again: a request to the store has
+/// its end within seconds.
 const LATE_LOOKS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 
 /// Why a node did not start; nothing of it runs.
@@ -158,8 +158,8 @@ impl Node {
 /// Wakes the channels that were written to last before this node started: what follows from their events in other
 /// logs may not have been done.
 ///
-/// Where another node may have owned them, their tails are looked at again after a while: a batch that was on its way to
-/// the store, or that a frozen owner sent when it thawed, lands after they were read.
+/// Where another node may have owned them, their tails are looked at again after a while: a batch that was on its
+/// way to the store, or that a frozen owner sent when it thawed, lands after they were read.
 async fn wake(context: Context, exclusive: bool) {
     let logs = match context.store.last_active().await {
         Ok(logs) => logs,

@@ -1,7 +1,7 @@
 //! Faults as data: what can go wrong, where, how much and for how long.
 //!
-//! A fault names a site or a client by its number. It is carried out by [`crate::stage::Stage`]; one that lasts heals by
-//! itself after its time, and all of them when the weather clears.
+//! A fault names a site or a client by its number. It is carried out by [`crate::stage::Stage`]; one that lasts
+//! heals by itself after its time, and all of them when the weather clears.
 
 mod strike;
 

@@ -1,5 +1,5 @@
-//! A plan: everything that will happen in a world of weather, as data. Who lives there, what each of them does and when,
-//! and what goes wrong and when.
+//! A plan: everything that will happen in a world of weather, as data. Who lives there, what each of them does and
+//! when, and what goes wrong and when.
 //!
 //! The plan is drawn from the seed before anything runs, and every component draws its own chance from a stream of its
 //! own. So a fault, a deed or a whole node can be taken out of a plan and the rest stays what it was: that is what

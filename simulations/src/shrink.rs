@@ -1,8 +1,8 @@
 //! Shrinking: from a plan that breaks a promise to a smaller one that still breaks it.
 //!
 //! Faults, deeds, clients and nodes are taken away as long as the same promise stays broken; then what is left is
-//! shortened. Since every component draws from a stream of its own, what stays does what it did. Delta debugging: Zeller
-//! and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002.
+//! shortened. Since every component draws from a stream of its own, what stays does what it did. Delta debugging:
+//! Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002.
 
 use crate::plan::Plan;
 
@@ -45,8 +45,8 @@ pub fn minimize<T: Clone>(mut items: Vec<T>, fails: &mut dyn FnMut(&[T]) -> bool
     items
 }
 
-/// Makes a plan smaller. `fails` runs a plan and says whether it breaks the same promise; it is asked at most `tries_max`
-/// times. `broke_at_ms`: when the promise was seen broken, counted from the plan's beginning.
+/// Makes a plan smaller. `fails` runs a plan and says whether it breaks the same promise; it is asked at most
+/// `tries_max` times. `broke_at_ms`: when the promise was seen broken, counted from the plan's beginning.
 pub fn shrink(
     plan: Plan,
     broke_at_ms: u64,

@@ -1,5 +1,5 @@
-//! What must happen sometimes. A fault that never strikes, a branch that is never taken, a refusal that nobody ever hears
-//! is not tested, however many seeds are green. The list is made from the enums themselves.
+//! What must happen sometimes. A fault that never strikes, a branch that is never taken, a refusal that nobody ever
+//! hears is not tested, however many seeds are green. The list is made from the enums themselves.
 
 use crate::faults::KINDS;
 use cluster::host::{FaultPoint, Rule};

@@ -178,8 +178,8 @@ impl Session {
     }
 
     /// Conversations that the user is, or was, in. What the user's own log says of them follows the conversations' logs
-    /// after a while; who is a member, these alone decide. One that was left and is not yet known to be is left out: where
-    /// it ended is told by the own log, and the rest of it is served when the client comes again.
+    /// after a while; who is a member, these alone decide. One that was left and is not yet known to be is left
+    /// out: where it ended is told by the own log, and the rest of it is served when the client comes again.
     pub(super) async fn joined(&self) -> Result<Vec<(ConversationId, JoinedRow)>, Refusal> {
         let (store, login) = (&self.context().store, &self.login);
         let unavailable = |error: StoreError| Refusal::Unavailable(error.to_string());

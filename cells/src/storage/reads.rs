@@ -2,10 +2,10 @@
 
 use super::engine::Trouble;
 use super::keys::{Key, Parts};
-use super::tables::{BodyOf, Frozen, damaged, defs, frozen, get, open, open_bodied, open_header};
+use super::tables::{BodyOf, Frozen, damaged, defs, frozen, open, open_bodied, open_header};
 use super::write::newest_head;
 use actors::store::page::{LOG_PAGE_BYTES, rows_max};
-use actors::store::{BUCKET_ROWS, KeySeen, LogId, LogPage, body_hash, key_hash};
+use actors::store::{KeySeen, LogId, LogPage, body_hash, key_hash};
 use cluster::slots::Slot;
 use prost::Message;
 use proto::v1::{ActiveRow, BucketRow, Event, Head, LogRow, SlotRow};
@@ -54,15 +54,20 @@ pub fn log(snapshot: &ReadTransaction, log: &LogId, after: u64, limit: usize) ->
     Ok(LogPage { events, first, tail })
 }
 
-/// Whether retention left a log that begins here: it drops whole buckets, and says of each that it did.
+/// Whether retention left a log that begins here: it drops whole buckets, and says of each that it did. What it left
+/// begins with the oldest bucket of which it says nothing.
 fn begins_at(snapshot: &ReadTransaction, at: &Key, first: u64) -> Result<bool, Trouble> {
-    let before = (first - 1) / BUCKET_ROWS;
-    let Some(bucket) = before.checked_sub(1).and_then(|bucket| u32::try_from(bucket).ok()) else {
-        return Ok(false);
-    };
-    let row: Option<BucketRow> =
-        get(&frozen(snapshot, defs::directory)?, "directory", &at.clone().u32(bucket))?;
-    Ok((first - 1).is_multiple_of(BUCKET_ROWS) && row.is_some_and(|row| row.dropped))
+    let (rows, end) = (frozen(snapshot, defs::directory)?, at.end());
+    let mut begins = None;
+    for row in ReadableTable::range::<&[u8]>(&rows, at.bytes()..end.as_slice())?.rev() {
+        let (key, row) = row?;
+        let row: BucketRow = open("directory", key.value(), row.value())?;
+        if row.dropped {
+            return Ok(begins == Some(first));
+        }
+        begins = Some(row.first_seq);
+    }
+    Ok(false)
 }
 
 fn first_seq(rows: &Frozen, at: &Key) -> Result<Option<u64>, Trouble> {

@@ -1,5 +1,5 @@
-//! A bot on Slack's RTM: it asks for an address by `rtm.connect`, listens, and posts. RTM knows no keys, so what was not
-//! answered when a connection breaks stays open for good and is not sent again.
+//! A bot on Slack's RTM: it asks for an address by `rtm.connect`, listens, and posts. RTM knows no keys, so what
+//! was not answered when a connection breaks stays open for good and is not sent again.
 
 use crate::{
     clients::{PATIENCE, Person, RECONNECT, Refusal, web},

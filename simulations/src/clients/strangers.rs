@@ -15,9 +15,12 @@ const STAYS: Duration = Duration::from_secs(15);
 const SAYS: [&[u8]; 7] = [
     b"",
     b"GET /connect HTTP/1.1\r\nHost: waggle\r\n",
-    b"GET /connect HTTP/1.1\r\nHost: waggle\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: waggle.v1.json\r\n\r\n",
+    b"GET /connect HTTP/1.1\r\nHost: waggle\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+      Sec-WebSocket-Protocol: waggle.v1.json\r\n\r\n",
     b"POST /api/chat.postMessage HTTP/1.1\r\nHost: waggle\r\nContent-Length: 1000000\r\n\r\n{",
-    b"POST /api/conversations.list HTTP/1.1\r\nHost: waggle\r\nAuthorization: Bearer xoxp-nobody\r\nContent-Length: 0\r\n\r\n",
+    b"POST /api/conversations.list HTTP/1.1\r\nHost: waggle\r\nAuthorization: Bearer xoxp-nobody\r\n\
+      Content-Length: 0\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"GET /rtm/none HTTP/1.1\r\nHost: waggle\r\n\r\n",
 ];

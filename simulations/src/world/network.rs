@@ -123,7 +123,8 @@ impl World {
         self.network().latency.insert((from, to), latency);
     }
 
-    /// Has one piece in so many get lost on the way from one machine to another: it comes later, as retransmission has it.
+    /// Has one piece in so many get lost on the way from one machine to another: it comes later, as retransmission
+    /// has it.
     pub fn set_loss(&self, from: MachineId, to: MachineId, one_in: Option<u64>) {
         let mut network = self.network();
         match one_in {

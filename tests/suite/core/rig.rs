@@ -309,6 +309,9 @@ impl Client {
         let joined = rig.store.joined(login.0, &login.1, None, 1000).await.unwrap().rows;
         for (channel, _) in joined.into_iter().filter(|(_, row)| !row.left) {
             let channel = channel.to_string();
+            if rig.store.member(&rig.log(&channel), &login.1).await.unwrap().is_none() {
+                continue;
+            }
             while !self.follows(&channel) && !self.events.contains_key(&channel) {
                 self.hear().await;
             }
