@@ -17,9 +17,9 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
 def blocks():
-    """What the README tells to type, but for what builds and installs: that has been done."""
+    """What the README tells to type to a node; building, installing and simulating are done elsewhere."""
     found = re.findall(r"^```sh\n(.*?)^```$", (TOP / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    return [block for block in found if not re.search(r"cargo run|pip install|^tests/run", block)]
+    return [block for block in found if not re.search(r"cargo (run|build)|waggle-sim|pip install|^tests/run", block)]
 
 
 class Shell:
