@@ -28,7 +28,7 @@ pub mod scopes;
 pub mod session;
 pub mod shard;
 pub mod slot;
-pub mod standing;
 pub mod store;
 pub mod subject;
+pub mod tenure;
 pub mod tickets;

@@ -12,8 +12,8 @@ use crate::gateway::Gateway;
 use crate::relay::Relay;
 use crate::router::Router;
 use crate::shard::{GoAway, SHARD_MAILBOX_MAX, Shard};
-use crate::standing::Standing;
 use crate::store::Store;
+use crate::tenure::Tenure;
 use crate::tickets::Tickets;
 use cluster::claimant::{CellView, ClaimantError, claim_slots};
 use cluster::claims::Claims;
@@ -107,9 +107,9 @@ impl Node {
         let config = Arc::new(config);
         let routes = cluster::router::Router::new(me.clone(), table);
         let exclusive = claims.is_exclusive();
-        let standing = Standing::new(host.clone(), claims.clone(), routes.clone());
+        let tenure = Tenure::new(host.clone(), claims.clone(), routes.clone());
         let pilot =
-            Pilot { host: host.clone(), store: store.clone(), claims, routes, standing: standing.clone() };
+            Pilot { host: host.clone(), store: store.clone(), claims, routes, tenure: tenure.clone() };
         let router = Router::new(pilot, config.clone(), root.clone());
         let tickets = Tickets::new(host.clone(), config.tickets_max, config.ticket_ms);
         let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
@@ -118,7 +118,7 @@ impl Node {
         let sessions_max = context.config.sessions_max;
         let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
         let node = Self { context, gateway, me, claimed: claimed.claimed, root };
-        host.spawn("replaced", node.clone().leave_when_replaced(standing));
+        host.spawn("replaced", node.clone().leave_when_replaced(tenure));
         Ok(node)
     }
 
@@ -140,8 +140,8 @@ impl Node {
     }
 
     /// A node that was frozen may find another one in its place: it sends its sessions there and answers nothing more.
-    async fn leave_when_replaced(self, standing: Standing) {
-        standing.replaced().await;
+    async fn leave_when_replaced(self, tenure: Tenure) {
+        tenure.replaced().await;
         metrics::counter!("waggle_node_replaced_total").increment(1);
         tracing::error!(node = %self.me.id, "another life of this node has taken its slots; this one stops serving");
         self.context.host.fault(FaultPoint::Replaced);

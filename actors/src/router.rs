@@ -162,7 +162,7 @@ impl Router {
         log: &LogId,
         send: impl Fn(oneshot::Sender<Result<T, StoreError>>) -> Result<(), Refusal>,
     ) -> Result<T, StoreError> {
-        if !self.0.pilot.standing.holds(Self::slot(log)).await {
+        if !self.0.pilot.tenure.holds(Self::slot(log)).await {
             return Err(StoreError::Unavailable("another node owns this channel now".into()));
         }
         for tries in 0..RESENDS_MAX {

@@ -1,6 +1,7 @@
 //! People and bots of a simulated world: they stand outside of the product and speak to it over streams. Each is one
 //! device of one person and does what its plan says, as soon as it can.
 
+mod ear;
 pub mod knows;
 pub mod native;
 pub mod rtm;
@@ -26,6 +27,10 @@ use std::{
     },
     time::Duration,
 };
+use tokio_tungstenite::WebSocketStream;
+
+/// A client's end of a WebSocket.
+type Socket = WebSocketStream<SimStream>;
 
 /// Port on which nodes serve people.
 pub const PORT: u16 = 80;

@@ -98,6 +98,11 @@ impl Oracle {
         Ok(())
     }
 
+    /// Where a client stands in a channel, if it follows it.
+    pub fn cursor(&self, client: usize, channel: &str) -> Option<u64> {
+        self.book().shown.get(&client)?.get(channel).map(book::Shown::last)
+    }
+
     /// Where a client stands in each channel that it follows: its cursors.
     pub fn cursors(&self, client: usize) -> BTreeMap<String, u64> {
         let book = self.book();

@@ -191,29 +191,38 @@ impl Device {
     }
 }
 
-impl Do {
-    /// The kind of deed, as counters name it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Post { .. } => "post",
-            Self::Flood { .. } => "flood",
-            Self::Edit { .. } => "edit",
-            Self::Delete { .. } => "delete",
-            Self::React { .. } => "react",
-            Self::Unreact { .. } => "unreact",
-            Self::Mark { .. } => "mark",
-            Self::Typing { .. } => "typing",
-            Self::Join { .. } => "join",
-            Self::Leave { .. } => "leave",
-            Self::Invite { .. } => "invite",
-            Self::Kick { .. } => "kick",
-            Self::Direct { .. } => "direct",
-            Self::Range { .. } => "range",
-            Self::History { .. } => "history",
-            Self::Reconnect => "reconnect",
-            Self::Again { .. } => "again",
-            Self::Nonsense { .. } => "nonsense",
-            Self::Revoke => "revoke",
+macro_rules! names {
+    ($($variant:ident $name:literal;)+) => {
+        impl Do {
+            /// Every kind of deed.
+            pub const NAMES: &[&str] = &[$($name),+];
+
+            /// The kind of this deed, as counters name it.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $name),+ }
+            }
         }
-    }
+    };
+}
+
+names! {
+    Post "post";
+    Flood "flood";
+    Edit "edit";
+    Delete "delete";
+    React "react";
+    Unreact "unreact";
+    Mark "mark";
+    Typing "typing";
+    Join "join";
+    Leave "leave";
+    Invite "invite";
+    Kick "kick";
+    Direct "direct";
+    Range "range";
+    History "history";
+    Reconnect "reconnect";
+    Again "again";
+    Nonsense "nonsense";
+    Revoke "revoke";
 }

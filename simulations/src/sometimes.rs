@@ -1,7 +1,7 @@
 //! What must happen sometimes. A fault that never strikes, a branch that is never taken, a refusal that nobody ever
 //! hears is not tested, however many seeds are green. The list is made from the enums themselves.
 
-use crate::faults::KINDS;
+use crate::{faults::KINDS, plan::Do};
 use cluster::host::{FaultPoint, Rule};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,28 +23,6 @@ const REFUSALS: [&str; 6] = [
     "idempotency_key_reused",
     "invalid_idempotency_key",
 ];
-/// Deeds of the plan.
-const DEEDS: [&str; 19] = [
-    "post",
-    "flood",
-    "edit",
-    "delete",
-    "react",
-    "unreact",
-    "mark",
-    "typing",
-    "join",
-    "leave",
-    "invite",
-    "kick",
-    "direct",
-    "range",
-    "history",
-    "reconnect",
-    "again",
-    "nonsense",
-    "revoke",
-];
 /// Limits and detours of the product, by the metrics that count them.
 const METRICS: [&str; 12] = [
     "waggle_channel_busy_total",
@@ -64,7 +42,7 @@ const METRICS: [&str; 12] = [
 /// Everything that must happen, by the name of its count.
 pub fn all() -> BTreeSet<String> {
     let faults = KINDS.iter().map(|kind| format!("fault.{}", kind.name));
-    let deeds = DEEDS.iter().map(|name| format!("deed.{name}"));
+    let deeds = Do::NAMES.iter().map(|name| format!("deed.{name}"));
     let elsewhere = |point: &&FaultPoint| WITH_MANY_NODES.contains(point) || WITH_OLD_LOGS.contains(point);
     let points = FaultPoint::ALL.iter().filter(|point| !elsewhere(point));
     let points = points.map(|point| format!("point.{}", point.name()));

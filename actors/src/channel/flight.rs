@@ -2,6 +2,7 @@
 //! channel's turn never waits for the store.
 
 use crate::store::{Append, Appended, Store, StoreError};
+use crate::tenure::Tenure;
 use cluster::claims::{ClaimOutcome, Claims};
 use cluster::fence::{Attempt, Flight, HeadSeen, Next, Outcome, Standing, raised_claim};
 use cluster::host::{FaultPoint, Host};
@@ -49,7 +50,7 @@ pub struct Pilot {
     /// This node and the slot table.
     pub routes: Router,
     /// Whether it still owns its slots.
-    pub standing: crate::standing::Standing,
+    pub tenure: Tenure,
 }
 
 impl Pilot {
@@ -64,7 +65,7 @@ impl Pilot {
         });
         let mut standing = Standing::Believed { epoch: append.epoch };
         let mut wait = RESEND_FIRST;
-        if !self.standing.holds(slot).await {
+        if !self.tenure.holds(slot).await {
             // The fence would refuse it, or take it where nobody looks: the new owner has read the tail already.
             self.host.fault(FaultPoint::StepDown);
             return Landed::StepDown;
@@ -145,16 +146,14 @@ impl Pilot {
 
     /// Reads the slot's row; keeps the old standing when it cannot be read.
     async fn verify(&self, slot: Slot, standing: Standing) -> Standing {
-        let partition = slot.number() / cluster::claims::SLOTS_PER_PARTITION;
-        let Ok(rows) = self.claims.read(partition).await else {
-            self.host.sleep(RESEND_FIRST).await;
-            return standing;
-        };
-        self.standing.learn(&rows);
-        match rows.into_iter().find(|(row, _)| *row == slot) {
-            Some((_, row)) if row.boot == self.routes.me().boot.0 => Standing::Ours { epoch: row.epoch },
-            Some((_, row)) => Standing::Lost { epoch: row.epoch },
-            None => standing,
+        match self.tenure.read(slot).await {
+            Ok(Some(row)) if row.boot == self.routes.me().boot.0 => Standing::Ours { epoch: row.epoch },
+            Ok(Some(row)) => Standing::Lost { epoch: row.epoch },
+            Ok(None) => standing,
+            Err(_) => {
+                self.host.sleep(RESEND_FIRST).await;
+                standing
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use proto::id::{ChannelId, ConversationId};
 use proto::refusal::Refusal;
 use proto::v1::event::Body;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{Beacon, Cursor, GoAway, Lagging, SkipTo, Typed};
+use proto::v1::{Beacon, Cursor, GoAway, Lagging, MemberRow, SkipTo, Typed};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,10 +52,8 @@ impl Session {
                 self.cursors.unfollow(&delivery.log.channel);
                 self.leaves.push(delivery.log.channel.clone());
                 // The older membership is over: what was told of a newer one meanwhile counts now.
-                let rejoins = std::mem::take(&mut self.rejoins).into_iter();
-                let (now, later) = rejoins.partition(|(channel, _)| *channel == delivery.log.channel);
-                self.rejoins = later;
-                self.joins.extend::<Vec<_>>(now);
+                let now = self.rejoins.extract_if(.., |(channel, _)| *channel == delivery.log.channel);
+                self.joins.extend(now);
             }
             Some(Body::ConversationJoined(joined)) => {
                 if let Ok(channel) = ConversationId::parse(&joined.channel) {
@@ -255,16 +253,10 @@ impl Session {
                 }
                 continue;
             }
-            let log = LogId::new(self.login.workspace.clone(), channel.clone());
-            match self.context().store.member(&log, &self.login.user).await {
-                Ok(row) if row.as_ref().is_some_and(|row| row.seq == cursor + 1) => {
-                    standing.push((channel, Some(cursor)));
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(%channel, %error, "membership cannot be read, the client has to reconnect");
-                    self.end(CloseCode::Restarting);
-                }
+            if let Some(Some(row)) = self.membership(&channel).await
+                && row.seq == cursor + 1
+            {
+                standing.push((channel, Some(cursor)));
             }
         }
         standing
@@ -273,17 +265,22 @@ impl Session {
     /// Conversations that are followed though the user may have left them: the members decide.
     async fn settle_doubts(&mut self) {
         for channel in std::mem::take(&mut self.doubts) {
-            let log = LogId::new(self.login.workspace.clone(), channel.clone());
-            match self.context().store.member(&log, &self.login.user).await {
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    self.cursors.unfollow(&channel);
-                    self.leaves.push(channel);
-                }
-                Err(error) => {
-                    tracing::warn!(%channel, %error, "membership cannot be read, the client has to reconnect");
-                    self.end(CloseCode::Restarting);
-                }
+            if let Some(None) = self.membership(&channel).await {
+                self.cursors.unfollow(&channel);
+                self.leaves.push(channel);
+            }
+        }
+    }
+
+    /// The user's row among the members of a conversation. `None`: it could not be read, and the session ends.
+    async fn membership(&mut self, channel: &ChannelId) -> Option<Option<MemberRow>> {
+        let log = LogId::new(self.login.workspace.clone(), channel.clone());
+        match self.context().store.member(&log, &self.login.user).await {
+            Ok(row) => Some(row),
+            Err(error) => {
+                tracing::warn!(%channel, %error, "membership cannot be read, the client has to reconnect");
+                self.end(CloseCode::Restarting);
+                None
             }
         }
     }

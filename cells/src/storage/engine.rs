@@ -264,10 +264,15 @@ impl Engine {
 
 fn discard(database: Option<Database>) {
     // After a panic its locks may be poisoned, and dropping it panics again: the next open recovers the file.
-    let _ = caught(|| {
+    let _ = database.map(close);
+}
+
+/// Closes a database, which writes and may panic.
+pub fn close(database: Database) -> Result<(), Trouble> {
+    caught(|| {
         drop(database);
         Ok(())
-    });
+    })
 }
 
 /// Turns a panic into trouble: redb promises no more for a damaged file.

@@ -2,7 +2,7 @@
 
 use super::OpenError;
 use super::disk::Disk;
-use super::engine::{Trouble, caught};
+use super::engine::{Trouble, caught, close};
 use super::overlay::Overlay;
 use super::tables::{Tables, defs};
 use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableError};
@@ -20,11 +20,7 @@ pub fn open(disk: &Disk, cache_bytes: usize, verify: bool) -> Result<Database, O
     if disk.len().map_err(OpenError::Io)? > 0 && !disk.clear_unfinished().map_err(OpenError::Io)? {
         let rehearsed = open_on(overlay(disk)?, REHEARSAL_CACHE_BYTES, verify)?;
         // Closing writes too, and panics on damage that opening did not come across.
-        let closed = caught(|| {
-            drop(rehearsed);
-            Ok(())
-        });
-        closed.map_err(|trouble| OpenError::Damaged(trouble.refusal().to_string()))?;
+        close(rehearsed).map_err(|trouble| OpenError::Damaged(trouble.refusal().to_string()))?;
     }
     open_on(disk.clone(), cache_bytes, false).inspect(|_| drop(disk.take_fault()))
 }

@@ -24,10 +24,12 @@ pub fn log(snapshot: &ReadTransaction, log: &LogId, after: u64, limit: usize) ->
     let (rows, bodies) = (frozen(snapshot, defs::log)?, frozen(snapshot, defs::body)?);
     let first = first_seq(&rows, &at)?.unwrap_or(tail + 1);
     let missing = |seq: u64| damaged("log", at.clone().u64(seq).bytes(), format!("seq {seq} is missing"));
-    if first > 1 && !begins_at(snapshot, &at, first)? {
+    let asked = after.saturating_add(1);
+    // Who asks for what is there does not care what was before it.
+    if asked < first && !begins_at(snapshot, &at, first)? {
         return Err(missing(first - 1));
     }
-    let mut expected = after.saturating_add(1).max(first);
+    let mut expected = asked.max(first);
     let mut events = Vec::new();
     let mut bytes = 0;
     let (from, end) = (at.clone().u64(expected), at.end());

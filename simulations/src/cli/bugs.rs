@@ -1,7 +1,6 @@
 //! `bugs`: tests the tester. Each planted bug must be found, and by what.
 
 use clap::Args;
-use std::process::ExitCode;
 
 /// Find every planted bug; for builds that have them.
 #[derive(Args)]
@@ -20,7 +19,7 @@ pub struct Bugs {
 #[cfg(not(planted))]
 impl Bugs {
     /// There are none in this build.
-    pub fn run(&self) -> anyhow::Result<ExitCode> {
+    pub fn run(&self) -> anyhow::Result<std::process::ExitCode> {
         let Self { only: _, seeds_max: _, shrink: _ } = self;
         anyhow::bail!(
             "this build has no planted bugs: RUSTFLAGS='--cfg planted' cargo build -p simulations --bins --target-dir \
@@ -34,7 +33,7 @@ mod planted {
     use super::Bugs;
     use crate::cli::{pool, shrink, what::What};
     use cluster::planted::Bug;
-    use simulations::sometimes::{WITHIN_SEEDS, Watch};
+    use simulations::sometimes::Watch;
     use std::{ops::ControlFlow, process::ExitCode};
 
     /// Processor seconds after which a seed is said to spin.
@@ -42,10 +41,9 @@ mod planted {
     /// Plans that are tried to shrink one finding.
     const TRIES: usize = 250;
 
-    /// How a bug was found.
+    /// How a bug was found: by the seed of this number, counted from 1.
     struct Found {
         seed: u64,
-        seeds: u64,
         by: String,
     }
 
@@ -62,7 +60,7 @@ mod planted {
                     What { scenario: "weather".into(), bug: Some(bug.name().into()), ..What::default() };
                 let found = self.find(&what)?;
                 let (seeds, by) = match &found {
-                    Some(found) => (found.seeds.to_string(), found.by.clone()),
+                    Some(found) => (found.seed.to_string(), found.by.clone()),
                     None => ("-".into(), "NOT FOUND".into()),
                 };
                 missed += usize::from(found.is_none());
@@ -93,24 +91,17 @@ mod planted {
         }
 
         fn find(&self, what: &What) -> anyhow::Result<Option<Found>> {
-            let (mut found, mut watch, mut seeds) = (None, Watch::default(), 0);
+            let (mut found, mut watch) = (None, Watch::default());
             pool::run(
                 1..=self.seeds_max,
-                &mut |seed| pool::start(seed, what, true, Some(CPU_SECONDS)),
+                &mut |seed| pool::start(seed, what, Some(CPU_SECONDS)),
                 &mut |ended| {
-                    seeds += 1;
-                    let line = ended.line();
-                    let counts = line["counts"].as_object().cloned().unwrap_or_default();
-                    let counts = counts
-                        .iter()
-                        .map(|(name, count)| (name.as_str(), count.as_u64().unwrap_or_default()));
-                    let never = watch.next(counts).filter(|missing| !missing.is_empty());
-                    if let Some(by) = ended.property().or(never.map(|_| "never happens".to_owned())) {
-                        found = Some(Found { seed: ended.seed, seeds, by });
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    debug_assert!(seeds <= self.seeds_max.max(WITHIN_SEEDS));
-                    Ok(ControlFlow::Continue(()))
+                    let never = watch.next(ended.counts()).filter(|missing| !missing.is_empty());
+                    let Some(by) = ended.property().or(never.map(|_| "never happens".to_owned())) else {
+                        return Ok(ControlFlow::Continue(()));
+                    };
+                    found = Some(Found { seed: ended.seed, by });
+                    Ok(ControlFlow::Break(()))
                 },
             )?;
             Ok(found)

@@ -21,6 +21,8 @@ pub struct Ended {
     pub stderr: String,
     /// How it ended.
     pub status: ExitStatus,
+    /// Its line, null when it came to none.
+    pub line: Value,
 }
 
 impl Ended {
@@ -28,30 +30,24 @@ impl Ended {
     pub fn held(&self) -> bool {
         self.status.success()
     }
-    /// It was killed: it spins, or the system is short.
-    pub fn was_killed(&self) -> bool {
-        self.status.code().is_none()
-    }
-    /// The line of a process that was asked for JSON.
-    pub fn line(&self) -> Value {
-        self.stdout.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
-    }
-    /// The broken promise; a process that was killed broke one as well.
+    /// The broken promise; a process without a verdict (it spins and was killed, or it failed) broke one as well.
     pub fn property(&self) -> Option<String> {
-        if self.was_killed() {
-            return Some("killed".to_owned());
-        }
-        self.line()["property"].as_str().map(str::to_owned)
+        let named = || self.line["property"].as_str().unwrap_or("killed").to_owned();
+        (!self.held()).then(named)
+    }
+    /// Everything that it counted.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        let counts = self.line["counts"].as_object().into_iter().flatten();
+        counts.map(|(name, count)| (name.as_str(), count.as_u64().unwrap_or_default()))
     }
 }
 
 /// Starts the replay of a seed. `cpu_seconds`: after so much processor time it is killed.
-pub fn start(seed: u64, what: &What, json: bool, cpu_seconds: Option<u64>) -> anyhow::Result<Child> {
+pub fn start(seed: u64, what: &What, cpu_seconds: Option<u64>) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("cannot find the own program")?;
     Command::new(program)
-        .args(["replay", &seed.to_string()])
+        .args(["replay", &seed.to_string(), "--json"])
         .args(what.arguments())
-        .args(json.then_some("--json"))
         .args(cpu_seconds.iter().flat_map(|limit| ["--cpu-seconds".to_owned(), limit.to_string()]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -64,7 +60,9 @@ pub fn start(seed: u64, what: &What, json: bool, cpu_seconds: Option<u64>) -> an
 pub fn finish(seed: u64, child: Child) -> anyhow::Result<Ended> {
     let output = child.wait_with_output().context("lost the process of a seed")?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Ended { seed, stdout: text(output.stdout), stderr: text(output.stderr), status: output.status })
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    let line = stdout.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+    Ok(Ended { seed, stdout, stderr, status: output.status, line })
 }
 
 /// Runs seeds until there are no more, or `each` has seen enough.

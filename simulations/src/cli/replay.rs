@@ -2,6 +2,7 @@
 
 use crate::{cli::what::What, overrides};
 use clap::Args;
+use serde_json::Value;
 use simulations::{
     scenarios::Scenario,
     sometimes,
@@ -13,6 +14,8 @@ use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 const CPU_SECONDS_MAX: u64 = 3600;
 /// Events of the story that a failure prints.
 const FAILURE_EVENTS_MAX: usize = 40;
+/// Counts from inside the product.
+const INSIDE: [&str; 3] = ["point.", "rule.", "metric."];
 
 /// Run one seed again.
 #[derive(Args)]
@@ -50,7 +53,8 @@ impl Replay {
         overrides::arm(self.seed);
         let report = World::simulate(self.seed, telling, |world| (scenario.run)(world, settings));
         let took = overrides::real_time() - began;
-        println!("{}", if self.json { json_line(scenario, &report) } else { text_line(&report) });
+        let line = line(scenario, &report);
+        println!("{}", if self.json { line.to_string() } else { text(&line) });
         let rate = report.events as f64 / took.as_secs_f64();
         eprintln!(
             "seed {}: {} events in {:.2} s, {rate:.0} events/s",
@@ -84,7 +88,7 @@ fn counts(report: &Report) -> BTreeMap<String, u64> {
     counts
 }
 
-fn json_line(scenario: &Scenario, report: &Report) -> String {
+fn line(scenario: &Scenario, report: &Report) -> Value {
     serde_json::json!({
         "v": 1,
         "seed": report.seed,
@@ -100,15 +104,17 @@ fn json_line(scenario: &Scenario, report: &Report) -> String {
         "events": report.events,
         "counts": counts(report),
     })
-    .to_string()
 }
 
-fn text_line(report: &Report) -> String {
-    let verdict = if report.violation.is_none() { "held" } else { "BROKEN" };
-    let mut line = format!("seed {} {verdict} {:032x}", report.seed, report.hash);
-    for (name, count) in &report.counters {
-        // Writing to a string does not fail.
-        let _ = write!(line, " {name}={count}");
+/// A seed's line for people: of the counts, what happened outside of the product.
+pub fn text(line: &Value) -> String {
+    let verdict = if line["ok"] == true { "held" } else { "BROKEN" };
+    let mut text = format!("seed {} {verdict} {}", line["seed"], line["hash"].as_str().unwrap_or_default());
+    for (name, count) in line["counts"].as_object().into_iter().flatten() {
+        if !INSIDE.iter().any(|inside| name.starts_with(inside)) {
+            // Writing to a string does not fail.
+            let _ = write!(text, " {name}={count}");
+        }
     }
-    line
+    text
 }

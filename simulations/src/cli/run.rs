@@ -2,16 +2,17 @@
 
 use crate::{
     cli::{
-        pool,
+        pool::{self, Ended},
+        replay::text,
         what::{What, seeds},
     },
     overrides,
 };
 use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
 use simulations::sometimes::{WITHIN_SEEDS, Watch};
 use std::{
+    collections::BTreeMap,
     ops::{ControlFlow, RangeInclusive},
     path::PathBuf,
     process::ExitCode,
@@ -54,19 +55,19 @@ pub struct Totals {
     /// Acknowledged messages.
     pub messages: u64,
     /// Everything that was counted.
-    pub counts: std::collections::BTreeMap<String, u64>,
+    pub counts: BTreeMap<String, u64>,
 }
 
 impl Totals {
-    /// Adds the line of a seed.
-    pub fn add(&mut self, seed: u64, line: &Value, property: Option<String>) {
+    /// Adds a seed.
+    pub fn add(&mut self, ended: &Ended) {
         self.seeds += 1;
-        self.hours += line["hours"].as_f64().unwrap_or_default();
-        self.messages += line["messages"].as_u64().unwrap_or_default();
-        for (name, count) in line["counts"].as_object().into_iter().flatten() {
-            *self.counts.entry(name.clone()).or_default() += count.as_u64().unwrap_or_default();
+        self.hours += ended.line["hours"].as_f64().unwrap_or_default();
+        self.messages += ended.line["messages"].as_u64().unwrap_or_default();
+        for (name, count) in ended.counts() {
+            *self.counts.entry(name.to_owned()).or_default() += count;
         }
-        self.broken.extend(property.map(|property| (seed, property)));
+        self.broken.extend(ended.property().map(|property| (ended.seed, property)));
     }
 
     /// In a line.
@@ -95,30 +96,24 @@ impl Run {
         }
         let (mut totals, mut watch, mut failed) = (Totals::default(), Watch::default(), false);
         let weather = self.what.scenario == simulations::scenarios::DEFAULT && self.what.workload.is_none();
-        pool::run(
-            seeds.into_iter(),
-            &mut |seed| pool::start(seed, &self.what, self.json || self.is_judged(), None),
-            &mut |ended| {
-                if self.json || !self.is_judged() {
-                    print!("{}", ended.stdout);
-                }
-                eprint!("{}", if ended.held() && self.is_judged() { "" } else { &ended.stderr });
-                failed |= !ended.held();
-                let line = ended.line();
-                totals.add(ended.seed, &line, ended.property());
-                let counts = line["counts"].as_object().cloned().unwrap_or_default();
-                let counts =
-                    counts.iter().map(|(name, count)| (name.as_str(), count.as_u64().unwrap_or_default()));
-                if weather
-                    && let Some(missing) = watch.next(counts)
-                    && !missing.is_empty()
-                {
-                    failed = true;
-                    eprintln!("in {WITHIN_SEEDS} seeds up to {} never: {}", ended.seed, missing.join(", "));
-                }
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        pool::run(seeds.into_iter(), &mut |seed| pool::start(seed, &self.what, None), &mut |ended| {
+            if self.json {
+                print!("{}", ended.stdout);
+            } else if !self.is_judged() && !ended.line.is_null() {
+                println!("{}", text(&ended.line));
+            }
+            eprint!("{}", if ended.held() && self.is_judged() { "" } else { &ended.stderr });
+            failed |= !ended.held();
+            totals.add(&ended);
+            if weather
+                && let Some(missing) = watch.next(ended.counts())
+                && !missing.is_empty()
+            {
+                failed = true;
+                eprintln!("in {WITHIN_SEEDS} seeds up to {} never: {}", ended.seed, missing.join(", "));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
         if self.is_judged() {
             failed |= !self.is_enough(&totals);
             let took = (overrides::real_time() - began).as_secs_f64();
@@ -148,9 +143,9 @@ impl Run {
 
     fn kept_seeds(&self) -> anyhow::Result<Vec<u64>> {
         let Some(file) = &self.kept else { return Ok(Vec::new()) };
-        let text =
+        let kept =
             std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = kept.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines
             .map(|line| {
                 let seed = line.split_whitespace().next().unwrap_or_default();

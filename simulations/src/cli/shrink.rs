@@ -65,7 +65,7 @@ impl Shrink {
 
 /// Shrinks the plan of a seed into `file`.
 pub fn smallest(seed: u64, what: &What, file: PathBuf, tries: usize) -> anyhow::Result<Small> {
-    let first = pool::finish(seed, pool::start(seed, what, true, Some(CPU_SECONDS))?)?;
+    let first = pool::finish(seed, pool::start(seed, what, Some(CPU_SECONDS))?)?;
     let Some(property) = first.property() else {
         bail!("seed {seed} keeps its promises: there is nothing to shrink")
     };
@@ -75,7 +75,7 @@ pub fn smallest(seed: u64, what: &What, file: PathBuf, tries: usize) -> anyhow::
     let mut fails = |plan: &Plan| {
         let broken = fs::write(&file, plan.to_json())
             .context("cannot write the plan")
-            .and_then(|()| pool::finish(seed, pool::start(seed, &attempt, true, Some(CPU_SECONDS))?));
+            .and_then(|()| pool::finish(seed, pool::start(seed, &attempt, Some(CPU_SECONDS))?));
         match broken {
             Ok(ended) => ended.property().as_ref() == Some(&property),
             Err(error) => {
@@ -94,7 +94,7 @@ pub fn smallest(seed: u64, what: &What, file: PathBuf, tries: usize) -> anyhow::
 
 /// When the promise was seen broken, from the beginning of the plan.
 fn broke_at_ms(ended: &Ended) -> u64 {
-    let line = ended.line();
+    let line = &ended.line;
     let at = line["hours"].as_f64().unwrap_or(1.0) * 3600.0 - line["begun_s"].as_f64().unwrap_or_default();
     (at.max(0.0) * 1000.0) as u64 + 1
 }

@@ -36,9 +36,9 @@ impl Soak {
         let until = began + Duration::from_secs_f64(self.minutes * 60.0);
         let (first, mut totals) = self.begin()?;
         eprintln!("seeds from {first} on, for {} minutes", self.minutes);
-        let (mut said, mut slowest) = (began, (0.0, 0));
-        pool::run(first.., &mut |seed| pool::start(seed, &self.what, true, None), &mut |ended| {
-            let (line, now) = (ended.line(), overrides::real_time());
+        let (mut said, mut slowest, mut next) = (began, (0.0, 0), first);
+        pool::run(first.., &mut |seed| pool::start(seed, &self.what, None), &mut |ended| {
+            let now = overrides::real_time();
             if !ended.held() {
                 eprint!("{}", ended.stderr);
             }
@@ -46,7 +46,8 @@ impl Soak {
             if took > slowest.0 {
                 slowest = (took, ended.seed);
             }
-            totals.add(ended.seed, &line, ended.property());
+            totals.add(&ended);
+            next = ended.seed + 1;
             if now - said >= PROGRESS {
                 said = now;
                 eprintln!(
@@ -55,11 +56,11 @@ impl Soak {
                     totals.line(),
                     totals.broken.len()
                 );
-                self.save(ended.seed + 1, &totals)?;
+                self.save(next, &totals)?;
             }
             Ok(if now < until { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
-        self.save(first + totals.seeds, &totals)?;
+        self.save(next, &totals)?;
         println!("{}", totals.line());
         println!("slowest seed {}: {:.1} s", slowest.1, slowest.0);
         for (name, count) in totals.counts.iter().filter(|(name, _)| name.starts_with("fault.")) {

@@ -4,12 +4,16 @@
 mod asks;
 
 use crate::{
-    clients::{PATIENCE, Person, RECONNECT, Refusal, Verdict, knows::Knows},
+    clients::{
+        PATIENCE, Person, RECONNECT, Refusal, Socket, Verdict,
+        ear::{Ear, Heard, SILENCE},
+        knows::Knows,
+    },
     plan::Do,
     promises::{own_words, revoked},
-    world::{report::Violation, stream::SimStream},
+    world::report::Violation,
 };
-use futures::{SinkExt, StreamExt};
+use futures::SinkExt;
 use proto::{
     frame::{self, WireForm},
     v1::{
@@ -18,15 +22,11 @@ use proto::{
     },
 };
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::client_async;
 use tungstenite::{Message, client::IntoClientRequest, http::HeaderValue};
 
-/// Silence after which the server is given up: three of its ping intervals.
-const SILENCE: Duration = Duration::from_secs(30);
 /// Commands that wait for their answer before another deed is begun.
 const IN_FLIGHT_MAX: usize = 8;
-
-type Socket = WebSocketStream<SimStream>;
 
 /// A command without its answer.
 struct Waiting {
@@ -114,29 +114,21 @@ impl Native {
         if self.say(&mut socket, 0, Ask::Hello(hello)).await.is_none() {
             return;
         }
-        let mut heard = self.person.host.monotonic();
+        let mut ear = Ear::new(&self.person);
         loop {
             if self.welcome && (self.act(&mut socket).await.is_none() || self.hang_up) {
                 return;
             }
-            if let Some(deaf) = self.person.deaf_for() {
-                self.person.host.sleep(deaf.min(Duration::from_millis(200))).await;
-                heard = self.person.host.monotonic();
-                continue;
-            }
             let now = self.person.host.monotonic();
-            if now - heard >= SILENCE {
-                return;
-            }
             let wait = if self.welcome { self.until_due(now) } else { SILENCE };
-            let wait = wait.min(heard + SILENCE - now).max(Duration::from_millis(1));
-            let Ok(next) = self.person.host.timeout(wait, socket.next()).await else { continue };
-            let Some(Ok(message)) = next else { return };
-            heard = self.person.host.monotonic();
+            let message = match ear.listen(&self.person, &mut socket, wait).await {
+                Heard::Message(message) => message,
+                Heard::Nothing => continue,
+                Heard::Over => return,
+            };
             let payload = match &message {
                 Message::Text(text) => text.as_bytes(),
                 Message::Binary(bytes) => &bytes[..],
-                Message::Close(_) => return,
                 _ => continue,
             };
             self.person.hears(payload);

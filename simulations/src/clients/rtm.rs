@@ -2,21 +2,21 @@
 //! was not answered when a connection breaks stays open for good and is not sent again.
 
 use crate::{
-    clients::{PATIENCE, Person, RECONNECT, Refusal, web},
+    clients::{
+        PATIENCE, Person, RECONNECT, Refusal, Socket,
+        ear::{Ear, Heard, SILENCE},
+        web,
+    },
     oracle::book::RTM_POST,
     plan::Do,
-    world::{report::Violation, stream::SimStream},
+    world::report::Violation,
 };
-use futures::{SinkExt, StreamExt};
+use futures::SinkExt;
 use proto::ts;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use std::collections::BTreeMap;
+use tokio_tungstenite::client_async;
 use tungstenite::Message;
-
-const SILENCE: Duration = Duration::from_secs(30);
-
-type Socket = WebSocketStream<SimStream>;
 
 /// A message without its answer.
 struct Waiting {
@@ -66,28 +66,15 @@ impl Rtm {
     }
 
     async fn live(&mut self, mut socket: Socket) {
-        let (mut heard, mut hello) = (self.person.host.monotonic(), false);
+        let (mut ear, mut hello) = (Ear::new(&self.person), false);
         let mut last: BTreeMap<String, u64> = BTreeMap::new();
         loop {
             if hello && (self.act(&mut socket).await.is_none() || self.hang_up) {
                 return;
             }
-            if let Some(deaf) = self.person.deaf_for() {
-                self.person.host.sleep(deaf.min(Duration::from_millis(200))).await;
-                heard = self.person.host.monotonic();
-                continue;
-            }
-            let now = self.person.host.monotonic();
-            if now - heard >= SILENCE {
-                return;
-            }
-            let next = self.person.until_next().filter(|_| hello).unwrap_or(SILENCE);
-            let wait = next.min(heard + SILENCE - now).max(Duration::from_millis(1));
-            let Ok(next) = self.person.host.timeout(wait, socket.next()).await else { continue };
-            let Some(Ok(message)) = next else { return };
-            heard = self.person.host.monotonic();
-            match message {
-                Message::Text(text) => {
+            let wait = self.person.until_next().filter(|_| hello).unwrap_or(SILENCE);
+            match ear.listen(&self.person, &mut socket, wait).await {
+                Heard::Message(Message::Text(text)) => {
                     self.person.hears(text.as_bytes());
                     let Ok(frame) = serde_json::from_str::<Value>(&text) else {
                         let detail = format!("{} was sent {text}", self.person.who());
@@ -96,8 +83,8 @@ impl Rtm {
                     hello |= frame["type"] == "hello";
                     self.hear(&frame, &mut last);
                 }
-                Message::Close(_) => return,
-                _ => {}
+                Heard::Over => return,
+                Heard::Message(_) | Heard::Nothing => {}
             }
         }
     }

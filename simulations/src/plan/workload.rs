@@ -23,13 +23,12 @@ pub struct Workload {
     pub gap_ms: u64,
     /// One person in so many has a second device.
     pub second_device_one_in: u64,
-    /// How people connect.
-    pub devices: &'static [(Device, u64)],
     /// What they do.
     pub deeds: &'static [Weight],
 }
 
-const ALL_DEVICES: &[(Device, u64)] =
+/// How people connect, in every world.
+pub const DEVICES: &[(Device, u64)] =
     &[(Device::Proto, 5), (Device::Json, 3), (Device::Rtm, 2), (Device::Web, 2)];
 
 /// All workloads.
@@ -43,7 +42,6 @@ pub const WORKLOADS: &[Workload] = &[
         silent_members: 0,
         gap_ms: 900,
         second_device_one_in: 4,
-        devices: ALL_DEVICES,
         deeds: &[
             ("post", 50),
             ("burst", 25),
@@ -74,7 +72,6 @@ pub const WORKLOADS: &[Workload] = &[
         silent_members: 0,
         gap_ms: 1000,
         second_device_one_in: 1,
-        devices: ALL_DEVICES,
         deeds: &[
             ("post", 50),
             ("burst", 25),
@@ -95,7 +92,6 @@ pub const WORKLOADS: &[Workload] = &[
         silent_members: 0,
         gap_ms: 800,
         second_device_one_in: 5,
-        devices: ALL_DEVICES,
         deeds: &[
             ("post", 30),
             ("burst", 15),
@@ -117,7 +113,6 @@ pub const WORKLOADS: &[Workload] = &[
         silent_members: 0,
         gap_ms: 2500,
         second_device_one_in: 6,
-        devices: ALL_DEVICES,
         deeds: &[("flood", 30), ("post", 40), ("mark", 10), ("reconnect", 2), ("again", 4), ("nonsense", 4)],
     },
     Workload {
@@ -129,7 +124,6 @@ pub const WORKLOADS: &[Workload] = &[
         silent_members: 0,
         gap_ms: 800,
         second_device_one_in: 4,
-        devices: ALL_DEVICES,
         deeds: &[
             ("post", 40),
             ("burst", 15),
@@ -152,7 +146,6 @@ pub const WORKLOADS: &[Workload] = &[
         silent_members: 0,
         gap_ms: 2200,
         second_device_one_in: 3,
-        devices: ALL_DEVICES,
         deeds: &[
             ("post", 25),
             ("burst", 15),
@@ -172,7 +165,6 @@ pub const WORKLOADS: &[Workload] = &[
         silent_members: 10_000,
         gap_ms: 900,
         second_device_one_in: 4,
-        devices: ALL_DEVICES,
         deeds: &[("post", 60), ("react", 10), ("mark", 10), ("reconnect", 3), ("kick", 2), ("invite", 4)],
     },
 ];

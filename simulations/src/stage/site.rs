@@ -9,7 +9,7 @@ use crate::{
     world::{
         World,
         clock::Skew,
-        disk::{SimDisk, TEARS, Tear},
+        disk::{SimDisk, TEARS},
         links::SimLinks,
         machine::{Crash, Hardware, Life, MachineId},
         network::Listener,
@@ -300,7 +300,7 @@ impl Site {
 
     /// Sets the clock of both machines.
     pub fn set_clock(&self, change: impl Fn(Skew) -> Skew) {
-        let skew = change(self.world.hardware(self.machine(), |hardware| hardware.skew));
+        let skew = change(self.world.clock(self.machine()).skew());
         let mut machines = self.machines.to_vec();
         machines.dedup();
         machines.into_iter().for_each(|machine| self.world.set_skew(machine, skew));
@@ -310,14 +310,13 @@ impl Site {
     fn disk_at_crash(&self, machine: MachineId) {
         let (disk, chance) = (self.disk.clone(), self.chance.clone());
         self.world.on_crash(machine, move |crash| {
-            let tear = match crash {
-                Crash::Process => Tear::Kept,
-                Crash::Power => TEARS[chance.below(TEARS.len() as u64) as usize],
-            };
             let mut disk = lock(&disk);
             let found = match crash {
                 Crash::Process => disk.survivor(),
-                Crash::Power => disk.cut(tear, &chance),
+                Crash::Power => {
+                    let tear = TEARS[chance.below(TEARS.len() as u64) as usize];
+                    disk.cut(tear, &chance)
+                }
             };
             *disk = found;
         });

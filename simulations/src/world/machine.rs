@@ -229,7 +229,6 @@ impl World {
         let now = self.now_ns();
         let mut state = self.state();
         let seat = &mut state.seats[machine.index()];
-        seat.hardware.skew = skew;
         seat.clock.set(skew, now);
     }
 

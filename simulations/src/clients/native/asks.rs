@@ -71,7 +71,7 @@ pub(super) fn of(person: &Person, knows: &Knows, what: &Do) -> Option<Asked> {
         Do::Range { channel, back, limit } => {
             let channel = named(*channel)?;
             let name = person.name_of(&channel);
-            let last = person.oracle.cursors(person.number).get(&name).copied()?;
+            let last = person.oracle.cursor(person.number, &name)?;
             let range = Range { channel: channel.clone(), after: last.saturating_sub(*back), limit: *limit };
             asked(Ask::Range(range), "range", channel)
         }

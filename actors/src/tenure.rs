@@ -7,7 +7,7 @@
 //! Never does: stand in for the fence, which alone keeps a replaced owner from writing.
 
 use cluster::claimant::PARTITIONS;
-use cluster::claims::{Claims, SLOTS_PER_PARTITION};
+use cluster::claims::{Claims, ClaimsError, SLOTS_PER_PARTITION};
 use cluster::fence::{Freshness, freshness};
 use cluster::host::{FaultPoint, Host};
 use cluster::router::{Route, Router};
@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 /// What is known of the own claims. Cheap to clone.
 #[derive(Clone)]
-pub struct Standing(Arc<Shared>);
+pub struct Tenure(Arc<Shared>);
 
 struct Shared {
     host: Host,
@@ -32,7 +32,7 @@ struct Shared {
     replaced: Notify,
 }
 
-impl Standing {
+impl Tenure {
     /// Right after all slots were claimed.
     pub fn new(host: Host, claims: Arc<dyn Claims>, routes: Router) -> Self {
         let now = micros(host.monotonic());
@@ -46,27 +46,32 @@ impl Standing {
         if self.0.claims.is_exclusive() {
             return true;
         }
-        let partition = slot.number() / SLOTS_PER_PARTITION;
-        let last = Duration::from_micros(self.0.confirmed_us[usize::from(partition)].load(Relaxed));
-        let now = self.0.host.monotonic();
-        if freshness(now, last, false) != Freshness::Fresh {
+        let last = Duration::from_micros(self.confirmed_us(slot).load(Relaxed));
+        if freshness(self.0.host.monotonic(), last, false) != Freshness::Fresh {
             self.0.host.fault(FaultPoint::ClaimReread);
-            match self.0.claims.read(partition).await {
-                Ok(rows) => {
-                    self.0.confirmed_us[usize::from(partition)].fetch_max(micros(now), Relaxed);
-                    self.learn(&rows);
-                }
-                Err(error) => {
-                    metrics::counter!("waggle_stale_answers_total").increment(1);
-                    tracing::warn!(%slot, %error, "claim could not be confirmed; answering from what was known");
-                }
+            if let Err(error) = self.read(slot).await {
+                metrics::counter!("waggle_stale_answers_total").increment(1);
+                tracing::warn!(%slot, %error, "claim could not be confirmed; answering from what was known");
             }
         }
         matches!(self.0.routes.route(slot), Route::Local { .. })
     }
 
-    /// Takes rows that were read. One that names a later life of this node says that it has been replaced.
-    pub fn learn(&self, rows: &[(Slot, SlotRow)]) {
+    /// Reads the slot's row, and takes what is news of the others of its partition.
+    pub async fn read(&self, slot: Slot) -> Result<Option<SlotRow>, ClaimsError> {
+        let asked = self.0.host.monotonic();
+        let rows = self.0.claims.read(partition(slot)).await?;
+        self.confirmed_us(slot).fetch_max(micros(asked), Relaxed);
+        self.learn(&rows);
+        Ok(rows.into_iter().find(|(row, _)| *row == slot).map(|(_, row)| row))
+    }
+
+    fn confirmed_us(&self, slot: Slot) -> &AtomicU64 {
+        &self.0.confirmed_us[usize::from(partition(slot))]
+    }
+
+    /// A row that names a later life of this node says that it has been replaced.
+    fn learn(&self, rows: &[(Slot, SlotRow)]) {
         let me = self.0.routes.me();
         let owners: Vec<(Slot, Owner)> =
             rows.iter().filter_map(|(slot, row)| Some((*slot, Owner::of_row(*slot, row).ok()??))).collect();
@@ -82,6 +87,10 @@ impl Standing {
     pub async fn replaced(&self) {
         self.0.replaced.notified().await;
     }
+}
+
+fn partition(slot: Slot) -> u16 {
+    slot.number() / SLOTS_PER_PARTITION
 }
 
 fn micros(time: Duration) -> u64 {
