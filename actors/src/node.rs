@@ -1,7 +1,7 @@
 //! A node's actors: claims its slots, starts relay, shards and gateway; stops them in the reverse order.
 //!
 //! Owns: the root of the slots' actors, for one life of the node.
-//! Promises: nothing starts before the slots are claimed; a slot's actor that fails is started again when needed.
+//! Promises: nothing starts before the slots are claimed; a slot's actor that fails is started again, and is listened to.
 //! May lose: sessions that are left when a stop runs out of time; they resume from their cursors.
 //! Never does: open a socket, or take a slot that another node may hold.
 
@@ -9,10 +9,11 @@ use crate::channel::flight::Pilot;
 use crate::config::Config;
 use crate::context::Context;
 use crate::gateway::Gateway;
-use crate::relay::Relay;
+use crate::relay::{Relay, RelayMessage};
 use crate::router::Router;
 use crate::shard::{GoAway, SHARD_MAILBOX_MAX, Shard};
-use crate::store::Store;
+use crate::slot::lost::LostSlots;
+use crate::store::{LogId, Store};
 use crate::tenure::Tenure;
 use crate::tickets::Tickets;
 use cluster::claimant::{CellView, ClaimantError, claim_slots};
@@ -110,11 +111,13 @@ impl Node {
         let tenure = Tenure::new(host.clone(), claims.clone(), routes.clone());
         let pilot =
             Pilot { host: host.clone(), store: store.clone(), claims, routes, tenure: tenure.clone() };
-        let router = Router::new(pilot, config.clone(), root.clone());
+        let lost = LostSlots::default();
+        let router = Router::new(pilot, config.clone(), root.clone(), lost.clone());
         let tickets = Tickets::new(host.clone(), config.tickets_max, config.ticket_ms);
         let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
-        let shards = start_relay(&context, me.id.as_str());
+        let (shards, relay) = start_relay(&context, me.id.as_str());
         host.spawn("wake", wake(context.clone(), exclusive));
+        host.spawn("lost slots", replace_lost(context.clone(), lost, relay));
         let sessions_max = context.config.sessions_max;
         let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
         let node = Self { context, gateway, me, claimed: claimed.claimed, root };
@@ -161,15 +164,7 @@ impl Node {
 /// Where another node may have owned them, their tails are looked at again after a while: a batch that was on its
 /// way to the store, or that a frozen owner sent when it thawed, lands after they were read.
 async fn wake(context: Context, exclusive: bool) {
-    let logs = match context.store.last_active().await {
-        Ok(logs) => logs,
-        Err(error) => return tracing::warn!(%error, "channels active before the start could not be read"),
-    };
-    for log in &logs {
-        if let Err(error) = context.router.read(log, u64::MAX, 1).await {
-            tracing::warn!(?log, %error, "channel could not be woken; it is when somebody needs it");
-        }
-    }
+    let logs = wake_active(&context, |_| true).await;
     let looks = if exclusive { &[] } else { &LATE_LOOKS[..] };
     for wait in looks {
         context.host.sleep(*wait).await;
@@ -181,8 +176,40 @@ async fn wake(context: Context, exclusive: bool) {
     }
 }
 
-/// Starts the relay and the shards' indexes; answers the ways to the shards.
-fn start_relay(context: &Context, name: &str) -> Vec<mpsc::Sender<crate::shard::ShardMessage>> {
+/// Wakes those of the channels that were written to last, and answers which they are.
+async fn wake_active(context: &Context, which: impl Fn(&LogId) -> bool) -> Vec<LogId> {
+    let logs = match context.store.last_active().await {
+        Ok(logs) => logs.into_iter().filter(which).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "channels that were active could not be read");
+            Vec::new()
+        }
+    };
+    for log in &logs {
+        if let Err(error) = context.router.read(log, u64::MAX, 1).await {
+            tracing::warn!(?log, %error, "channel could not be woken; it is when somebody needs it");
+        }
+    }
+    logs
+}
+
+/// A slot's actor that has ended is forgotten by nobody: the relay listens again at the next one, and channels with
+/// something to do are woken there.
+async fn replace_lost(context: Context, lost: LostSlots, relay: mpsc::Sender<RelayMessage>) {
+    loop {
+        let slots = lost.next().await;
+        if relay.send(RelayMessage::Renew(slots.clone())).await.is_err() {
+            return;
+        }
+        wake_active(&context, |log| slots.contains(&Router::slot(log))).await;
+    }
+}
+
+/// The ways to the shards.
+type Shards = Vec<mpsc::Sender<crate::shard::ShardMessage>>;
+
+/// Starts the relay and the shards' indexes; answers the ways to them.
+fn start_relay(context: &Context, name: &str) -> (Shards, mpsc::Sender<RelayMessage>) {
     let (host, config) = (&context.host, &context.config);
     let (relay_sender, relay_mailbox) = mpsc::channel(config.relay_mailbox_max);
     let ping = Duration::from_millis(config.ping_interval_ms);
@@ -194,7 +221,7 @@ fn start_relay(context: &Context, name: &str) -> Vec<mpsc::Sender<crate::shard::
             sender
         })
         .collect();
-    let relay = Relay::new(host.clone(), context.router.clone(), name, relay_sender, shards.clone());
+    let relay = Relay::new(host.clone(), context.router.clone(), name, relay_sender.clone(), shards.clone());
     let (sink, every) = (relay.sink(), Duration::from_millis(config.beacon_interval_ms));
     host.spawn("relay", relay.run(relay_mailbox));
     let beat = host.clone();
@@ -204,5 +231,5 @@ fn start_relay(context: &Context, name: &str) -> Vec<mpsc::Sender<crate::shard::
             sink.beacon();
         }
     });
-    shards
+    (shards, relay_sender)
 }

@@ -13,12 +13,16 @@ use crate::router::Router;
 use crate::shard::ShardMessage;
 use crate::store::{LogId, READ_ROWS_MAX};
 use cluster::host::Host;
+use cluster::slots::Slot;
 use order::{Arrived, Order};
 use proto::id::UserId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+
+/// Wait before a read or a subscription that failed is tried again.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// Where a log stands when a session begins to follow it: its tail, or `None` when it cannot be followed now.
 pub type FollowAnswer = oneshot::Sender<Option<u64>>;
@@ -37,6 +41,10 @@ pub enum RelayMessage {
     Unfollow(LogId, usize),
     /// The owner answered a subscription with the log's tail.
     Subscribed(LogId, Option<u64>),
+    /// Actors of these slots have ended, and with them who listened there.
+    Renew(BTreeSet<Slot>),
+    /// The owner's next actor answered a subscription with the log's tail; `None`: it could not.
+    Renewed(LogId, Option<u64>),
     /// A gap was read; `None`: it could not be.
     Repaired(LogId, Option<(Vec<Arc<Delivery>>, u64)>),
 }
@@ -100,6 +108,11 @@ impl Relay {
             RelayMessage::Follow(log, shard, answer) => self.follow(log, shard, answer),
             RelayMessage::Unfollow(log, shard) => self.unfollow(&log, shard),
             RelayMessage::Subscribed(log, tail) => self.subscribed(&log, tail),
+            RelayMessage::Renew(slots) => {
+                let lost = |log: &&LogId| slots.contains(&Router::slot(log));
+                self.logs.keys().filter(lost).for_each(|log| self.renew(log.clone()));
+            }
+            RelayMessage::Renewed(log, tail) => self.renewed(log, tail).await,
             RelayMessage::Repaired(log, read) => {
                 let Some(upstream) = self.logs.get_mut(&log) else { return };
                 let arrived = upstream.order.repaired(read);
@@ -134,7 +147,7 @@ impl Relay {
             self.host.spawn("relay repair", async move {
                 let read = router.read(&log, after, READ_ROWS_MAX).await;
                 if read.is_err() {
-                    host.sleep(Duration::from_millis(200)).await;
+                    host.sleep(TRIED_AGAIN_AFTER).await;
                 }
                 let read = read.ok().map(|replay| (replay.events, replay.tail));
                 let _ = myself.send(RelayMessage::Repaired(log, read)).await;
@@ -189,6 +202,32 @@ impl Relay {
         let Some(upstream) = self.logs.get_mut(log) else { return };
         let last = upstream.order.last();
         std::mem::take(&mut upstream.waiting).into_iter().for_each(|answer| _ = answer.send(Some(last)));
+    }
+
+    fn renew(&self, log: LogId) {
+        let (router, myself, sink) = (self.router.clone(), self.myself.clone(), self.sink.clone());
+        let host = self.host.clone();
+        self.host.spawn("relay renewal", async move {
+            let tail = router.subscribe(&log, &sink).await.ok();
+            if tail.is_none() {
+                host.sleep(TRIED_AGAIN_AFTER).await;
+            }
+            let _ = myself.send(RelayMessage::Renewed(log, tail)).await;
+        });
+    }
+
+    /// What went by meanwhile is missing now.
+    async fn renewed(&mut self, log: LogId, tail: Option<u64>) {
+        let Some(upstream) = self.logs.get_mut(&log) else {
+            return self.router.unsubscribe(&log, self.name.clone());
+        };
+        match tail {
+            Some(tail) => {
+                let arrived = upstream.order.tail(tail);
+                self.act(&log, arrived).await;
+            }
+            None => self.renew(log),
+        }
     }
 
     fn unfollow(&mut self, log: &LogId, shard: usize) {

@@ -6,13 +6,14 @@ use crate::channel::flight::Pilot;
 use crate::command::{Command, Done, ReplyTo};
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::slot::lost::LostSlots;
 use crate::slot::{SlotArgs, SlotKeeper, SlotMessage};
 use crate::store::{LogId, StoreError};
 use cluster::router::Route;
 use cluster::slots::{SLOTS, Slot, slot_of};
 use proto::id::UserId;
 use proto::refusal::Refusal;
-use ractor::{ActorCell, ActorRef, ActorRuntime};
+use ractor::{ActorCell, ActorRef, ActorRuntime, ActorStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -35,6 +36,7 @@ struct Shared {
     pilot: Pilot,
     config: Arc<Config>,
     root: ActorCell,
+    lost: LostSlots,
     keepers: Vec<Mutex<Option<Keeper>>>,
 }
 
@@ -44,9 +46,10 @@ pub struct Router(Arc<Shared>);
 
 impl Router {
     /// A router over the node's slot table; slot actors are started under `root` when first needed.
-    pub fn new(pilot: Pilot, config: Arc<Config>, root: ActorCell) -> Self {
+    /// `lost` is told of each that ends.
+    pub fn new(pilot: Pilot, config: Arc<Config>, root: ActorCell, lost: LostSlots) -> Self {
         let keepers = (0..SLOTS).map(|_| Mutex::new(None)).collect();
-        Self(Arc::new(Shared { pilot, config, root, keepers }))
+        Self(Arc::new(Shared { pilot, config, root, lost, keepers }))
     }
 
     /// The slot of a log.
@@ -66,9 +69,9 @@ impl Router {
         };
         let mut keeper =
             self.0.keepers[usize::from(slot.number())].lock().unwrap_or_else(PoisonError::into_inner);
-        let alive = keeper.as_ref().is_some_and(|keeper| {
-            keeper.epoch == epoch && keeper.actor.get_status() <= ractor::ActorStatus::Running
-        });
+        let alive = keeper
+            .as_ref()
+            .is_some_and(|keeper| keeper.epoch == epoch && keeper.actor.get_status() <= ActorStatus::Running);
         if !alive {
             if let Some(old) = keeper.take() {
                 // Its epoch is over: what its channels have not answered is sent again to the new one.
@@ -87,12 +90,16 @@ impl Router {
     }
 
     fn start(&self, slot: Slot, epoch: u64) -> Result<Keeper, Refusal> {
+        if self.0.root.get_status() > ActorStatus::Running {
+            return Err(Refusal::Unavailable("the node stops".into()));
+        }
         let args = SlotArgs {
             slot,
             epoch,
             pilot: self.0.pilot.clone(),
             router: self.clone(),
             config: self.0.config.clone(),
+            lost: self.0.lost.clone(),
         };
         let started =
             ActorRuntime::<SlotKeeper>::spawn_linked_instant(None, SlotKeeper, args, self.0.root.clone());

@@ -105,6 +105,8 @@ struct Session {
     leaves: Vec<ChannelId>,
     /// Joins, as in `joins`, of conversations in which an older membership is still being replayed.
     rejoins: Vec<(ChannelId, u64)>,
+    /// Cursors that the client came with and that were not served: it was no member then, or not known to be one yet.
+    unserved: Vec<(ChannelId, u64)>,
     doubts: Vec<ChannelId>,
     wanted: Vec<(u64, Vec<proto::v1::Cursor>)>,
     echoes: VecDeque<String>,

@@ -2,8 +2,11 @@
 //!
 //! Owns: the table of its channels: who listens, the tail of those that are passive, the actors of those that are hot.
 //! Promises: a command reaches its channel's actor, which is started if there is none; a panic of one stays its own.
-//! May lose: commands inside an actor that panicked; who waits for them sends them again.
+//! May lose: commands inside an actor that panicked; who waits for them sends them again. With its own end, who listens:
+//! the node is told, and its relay subscribes again.
 //! Never does: wait for the store or for anybody.
+
+pub mod lost;
 
 use crate::channel::audience::{Audience, GatewaySink};
 use crate::channel::flight::Pilot;
@@ -16,6 +19,7 @@ use crate::router::Router;
 use crate::store::{LogId, StoreError};
 use cluster::host::FaultPoint;
 use cluster::slots::Slot;
+use lost::LostSlots;
 use proto::id::UserId;
 use proto::refusal::Refusal;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, ActorStatus, SupervisionEvent};
@@ -63,6 +67,8 @@ pub struct SlotArgs {
     pub router: Router,
     /// Limits.
     pub config: Arc<Config>,
+    /// Who has to know of its end.
+    pub lost: LostSlots,
 }
 
 struct Running {
@@ -95,6 +101,12 @@ pub struct SlotState {
     myself: ActorRef<SlotMessage>,
     channels: BTreeMap<LogId, Entry>,
     running: BTreeMap<ActorId, LogId>,
+}
+
+impl Drop for SlotState {
+    fn drop(&mut self) {
+        self.args.lost.tell(self.args.slot);
+    }
 }
 
 /// The actor of one owned slot.

@@ -43,7 +43,7 @@ impl Tenure {
     /// Whether the slot may be answered for from memory. Reads its claim where that was not confirmed lately; a store
     /// that does not answer leaves it as it was, for there is nobody else to ask.
     pub async fn holds(&self, slot: Slot) -> bool {
-        if self.0.claims.is_exclusive() {
+        if self.0.claims.is_exclusive() || cluster::planted!(StaleReadGrant) {
             return true;
         }
         let last = Duration::from_micros(self.confirmed_us(slot).load(Relaxed));
@@ -63,6 +63,9 @@ impl Tenure {
         let rows = self.0.claims.read(partition(slot)).await?;
         self.confirmed_us(slot).fetch_max(micros(asked), Relaxed);
         self.learn(&rows);
+        if self.claims_back() {
+            return self.claim_back(slot, &rows).await;
+        }
         Ok(rows.into_iter().find(|(row, _)| *row == slot).map(|(_, row)| row))
     }
 
@@ -78,9 +81,28 @@ impl Tenure {
         let changed = self.0.routes.table().apply(&owners);
         let replaced =
             |(slot, owner): &(Slot, Owner)| changed.contains(slot) && me.is_other_life_of(&owner.node);
+        if cluster::planted!(StaleReadGrant) || self.claims_back() {
+            return;
+        }
         if owners.iter().any(replaced) {
             self.0.replaced.notify_one();
         }
+    }
+
+    fn claims_back(&self) -> bool {
+        cluster::planted!(ClaimsBack)
+    }
+
+    /// What F2 forbids: it is here to be found.
+    async fn claim_back(&self, slot: Slot, rows: &[(Slot, SlotRow)]) -> Result<Option<SlotRow>, ClaimsError> {
+        let me = self.0.routes.me();
+        let owners = rows.iter().filter_map(|(slot, row)| Some((*slot, Owner::of_row(*slot, row).ok()??)));
+        let lost = owners.filter(|(_, owner)| me.is_other_life_of(&owner.node));
+        let claims: Vec<_> = lost.map(|(slot, owner)| Owner::claim(slot, Some(&owner), me)).collect();
+        self.0.claims.claim(claims).await?;
+        let rows = self.0.claims.read(partition(slot)).await?;
+        self.learn(&rows);
+        Ok(rows.into_iter().find(|(row, _)| *row == slot).map(|(_, row)| row))
     }
 
     /// Completes when another life of this node has taken its slots.

@@ -40,8 +40,9 @@ macro_rules! bugs {
 bugs! {
     /// A node that starts again leaves the slots of its own earlier life to that life.
     OwnSlotsNotTaken: "own-slots-not-taken" breaks "F1",
-    /// A node that starts takes slots from an owner that is up.
-    SlotsOfTheLivingTaken: "slots-of-the-living-taken" breaks "F1",
+
+    /// A node that reads that another life has its slots takes them back.
+    ClaimsBack: "claims-back" breaks "F2",
 
     /// A command is acknowledged when it is staged, before its batch is in the store.
     AckBeforeCommit: "ack-before-commit" breaks "F3",
@@ -52,12 +53,8 @@ bugs! {
 
     /// The store takes an append that does not continue the tail, and overwrites the rows that are there.
     TailUnchecked: "tail-unchecked" breaks "F4",
-    /// The store takes an append of an older epoch than the head's.
-    EpochUnchecked: "epoch-unchecked" breaks "F4, I5",
     /// A batch that was refused because of another's rows is acknowledged.
     RefusalTakenForSuccess: "refusal-taken-for-success" breaks "F4, I2",
-    /// An owner that has read that its slot is lost sends its refused batch again and again.
-    NoStepDown: "no-step-down" breaks "F4",
 
     /// An append whose outcome is not known is answered as not applied.
     UnknownIsRefused: "unknown-is-refused" breaks "F5",
@@ -70,6 +67,9 @@ bugs! {
     /// After a lost answer, a refusal of the next try is passed on as if the first had done nothing.
     RefusalHidesFirstTry: "refusal-hides-first-try" breaks "F5",
 
+    /// A claim counts as confirmed for good, and whoever was replaced stays.
+    StaleReadGrant: "stale-read-grant" breaks "F6",
+
     /// A reaction is acknowledged and passed on like typing: it has no place in the log.
     ReactionLikeTyping: "reaction-like-typing" breaks "F7, I2",
 
@@ -80,12 +80,8 @@ bugs! {
     StoreReplaySkipsFirst: "store-replay-skips-first" breaks "I4",
     /// A replay from memory is given though the first missing event is one older than memory.
     RecentOffByOne: "recent-off-by-one" breaks "I4",
-    /// A session whose queue was dropped goes on live and reads nothing again.
-    LaggingNotReread: "lagging-not-reread" breaks "I4",
     /// A live event is sent while older ones are still being read.
     LiveOvertakesReplay: "live-overtakes-replay" breaks "I4",
-    /// What came live during a replay is forgotten when the replay ends.
-    ReplayForgetsLive: "replay-forgets-live" breaks "I4",
     /// A relay drops the events that it held for a gap once the gap is closed.
     HeldEventsDropped: "held-events-dropped" breaks "I4",
     /// A relay repairs one gap of a log and no further one.
@@ -95,7 +91,7 @@ bugs! {
     TimeGoesBack: "time-goes-back" breaks "I5",
 
     /// The newest bucket's keys are not loaded when a channel wakes.
-    KeysNotLoaded: "keys-not-loaded" breaks "I6",
+    KeysNotLoaded: "keys-not-loaded" breaks "F4b, I6",
     /// When a bucket is full, its keys are forgotten at once.
     PreviousKeysDropped: "previous-keys-dropped" breaks "I6",
     /// A known key with another body is answered as a retry.

@@ -5,6 +5,7 @@
 
 mod strike;
 
+use cluster::host::FaultPoint;
 use serde::{Deserialize, Serialize};
 
 /// How a store lies about an append.
@@ -39,6 +40,9 @@ pub enum Fault {
     Crash { site: usize, down_ms: u64 },
     /// The same in the middle of something: at the n-th passage of a fault point.
     CrashAt { site: usize, point: usize, passage: u64, power: bool, down_ms: u64 },
+    /// An actor, or a task that it started, panics at the n-th passage of one of [`PANICS`], and so many times more at
+    /// the next ones.
+    PanicAt { site: usize, point: usize, passage: u64, more: u64 },
     /// It dies again and again while it starts.
     CrashLoop { site: usize, times: u64 },
     /// The power goes: what was not synced is lost, torn, or reordered.
@@ -89,6 +93,25 @@ pub enum Fault {
     Takeover { site: usize, frozen_ms: u64 },
 }
 
+/// Where an actor is made to panic: in code that a supervisor looks after.
+pub const PANICS: &[FaultPoint] = &[
+    FaultPoint::BeforeLoad,
+    FaultPoint::Loaded,
+    FaultPoint::BeforeAppend,
+    FaultPoint::BetweenAppendAndAck,
+    FaultPoint::BetweenAckAndFanOut,
+    FaultPoint::OutcomeUnknown,
+    FaultPoint::BatchRefused,
+    FaultPoint::NotWritten,
+    FaultPoint::VerifyClaim,
+    FaultPoint::BucketOpened,
+    FaultPoint::BeforeFollowUp,
+    FaultPoint::AfterFollowUp,
+    FaultPoint::Subscribed,
+    FaultPoint::ReplayRead,
+    FaultPoint::Transient,
+];
+
 /// What a fault is called and what it does.
 pub struct Kind {
     /// As counters and swarms name it.
@@ -114,6 +137,7 @@ macro_rules! kinds {
 kinds! {
     Crash "crash" "a node's process is killed and restarted";
     CrashAt "crash-at" "a node dies at a named point between two steps";
+    PanicAt "panic-at" "an actor panics at a named point, once or again and again";
     CrashLoop "crash-loop" "a node dies again and again while it starts";
     PowerCut "power-cut" "a machine loses its power, and its disk what was not synced";
     FullDisk "full-disk" "a disk has no room for a while";
@@ -146,6 +170,7 @@ impl Fault {
         match self {
             Self::Crash { site, .. }
             | Self::CrashAt { site, .. }
+            | Self::PanicAt { site, .. }
             | Self::CrashLoop { site, .. }
             | Self::PowerCut { site, .. }
             | Self::FullDisk { site, .. }

@@ -62,6 +62,11 @@ impl Oracle {
         }
     }
 
+    /// Somebody says that it types in a channel.
+    pub fn typed(&self, channel: &str, user: &str) {
+        self.book().typed.insert((channel.to_owned(), user.to_owned()));
+    }
+
     /// A client follows a channel from the seq after `from`.
     pub fn follows(&self, client: usize, channel: &str, from: u64) -> Result<(), Violation> {
         let mut book = self.book();

@@ -147,8 +147,8 @@ pub enum Do {
     History { channel: usize, limit: usize },
     /// Drops the connection and comes back.
     Reconnect,
-    /// Sends the last acknowledged command once more, blindly, under its key; or another text under it.
-    Again { changed: bool },
+    /// Sends an acknowledged command once more, blindly, under its key; or another text under it.
+    Again { changed: bool, back: usize },
     /// Sends something that is no frame.
     Nonsense { kind: usize },
     /// Ends the own token: the next sign-in gets another one.

@@ -15,6 +15,7 @@ pub mod linear;
 pub mod members_only;
 pub mod no_phantom;
 pub mod nothing_left;
+pub mod one_owner;
 pub mod one_place;
 pub mod own_words;
 pub mod refused_is_not_done;
@@ -64,6 +65,7 @@ pub const ALL: &[&Promise] = &[
     &members_only::PROMISE,
     &no_phantom::PROMISE,
     &nothing_left::PROMISE,
+    &one_owner::PROMISE,
     &one_place::PROMISE,
     &own_words::PROMISE,
     &refused_is_not_done::PROMISE,

@@ -175,9 +175,8 @@ impl Cursors {
         let (after, overtaken, lagged) = (read.after, read.overtaken, read.lagged);
         if let Some(follow) = self.get_mut(channel) {
             follow.tail = follow.tail.max(tail);
-            let known = if cluster::planted!(ReplayForgetsLive) { tail } else { follow.tail };
             let in_vain = after == follow.cursor && !overtaken;
-            if (follow.cursor >= known || in_vain) && !lagged {
+            if (follow.cursor >= follow.tail || in_vain) && !lagged {
                 self.behind.remove(channel);
             }
         }

@@ -117,9 +117,7 @@ impl Session {
 
     /// The queue overflowed and was dropped: everything is looked at again from the cursors.
     pub(super) fn lagged(&mut self) {
-        if !cluster::planted!(LaggingNotReread) {
-            self.cursors.lagged();
-        }
+        self.cursors.lagged();
         if self.form != WireForm::Rtm {
             self.out.push(wire::say(0, Say::Lagging(Lagging {}), self.form));
         }
@@ -256,6 +254,9 @@ impl Session {
             if let Some(Some(row)) = self.membership(&channel).await
                 && row.seq == cursor + 1
             {
+                // The client may have been shown some of this membership on an earlier connection.
+                let came_with = self.unserved.extract_if(.., |(unserved, _)| *unserved == channel).last();
+                let cursor = came_with.map_or(cursor, |(_, seq)| seq.max(cursor));
                 standing.push((channel, Some(cursor)));
             }
         }

@@ -101,6 +101,7 @@ async fn enter(seat: Seat, form: WireForm, login: Login) -> Result<Session, Clos
         joins: Vec::new(),
         leaves: Vec::new(),
         rejoins: Vec::new(),
+        unserved: Vec::new(),
         doubts: Vec::new(),
         wanted: Vec::new(),
         echoes: VecDeque::new(),
@@ -167,14 +168,17 @@ impl Session {
         if hello.manual {
             joined.retain(|(channel, _)| cursors.contains_key(&ChannelId::from(channel.clone())));
         }
-        let from = joined
+        let from: Vec<_> = joined
             .into_iter()
             .filter_map(|(channel, row)| {
                 let cursor = cursors.get(&ChannelId::from(channel.clone())).copied();
                 from_where(&row, cursor).map(|from| (ChannelId::from(channel), from))
             })
             .collect();
-        self.follow(from).await
+        self.follow(from).await?;
+        let conversations = cursors.into_iter().filter(|(channel, _)| channel.conversation().is_some());
+        self.unserved = conversations.filter(|(channel, _)| !self.cursors.follows(channel)).collect();
+        Ok(())
     }
 
     /// Conversations that the user is, or was, in. What the user's own log says of them follows the conversations' logs

@@ -111,7 +111,7 @@ pub fn forced_claim(view: &ClaimView<'_>) -> Result<Claim, ClaimDenied> {
             return Ok(claim());
         }
         let owner = || owner.node.id.clone();
-        if view.owner_seen == OwnerSeen::Up && !crate::planted!(SlotsOfTheLivingTaken) {
+        if view.owner_seen == OwnerSeen::Up {
             return Err(ClaimDenied::OwnerUp { owner: owner() });
         }
         if !view.second_observer && !witnessed {

@@ -170,9 +170,6 @@ impl Flight {
             return Next::Acknowledge;
         }
         if let Standing::Lost { epoch } = standing {
-            if crate::planted!(NoStepDown) {
-                return Next::Resend;
-            }
             return Next::StepDown { epoch };
         }
         if head.epoch > epoch {

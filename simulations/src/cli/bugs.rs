@@ -94,7 +94,7 @@ mod planted {
             let (mut found, mut watch) = (None, Watch::default());
             pool::run(
                 1..=self.seeds_max,
-                &mut |seed| pool::start(seed, what, Some(CPU_SECONDS)),
+                &|seed| pool::start(seed, what, Some(CPU_SECONDS)),
                 &mut |ended| {
                     let never = watch.next(ended.counts()).filter(|missing| !missing.is_empty());
                     let Some(by) = ended.property().or(never.map(|_| "never happens".to_owned())) else {

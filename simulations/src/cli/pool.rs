@@ -5,10 +5,15 @@ use crate::cli::what::What;
 use anyhow::Context;
 use serde_json::Value;
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     ops::ControlFlow,
     process::{Child, Command, ExitStatus, Stdio},
-    thread::available_parallelism,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
+    thread::{self, available_parallelism},
 };
 
 /// A seed's process at its end.
@@ -65,32 +70,52 @@ pub fn finish(seed: u64, child: Child) -> anyhow::Result<Ended> {
     Ok(Ended { seed, stdout, stderr, status: output.status, line })
 }
 
-/// Runs seeds until there are no more, or `each` has seen enough.
+/// Runs seeds until there are no more, or `each` has seen enough. A seed that takes long holds up what is told of the
+/// others and not the others.
 pub fn run(
-    seeds: impl Iterator<Item = u64>,
-    start: &mut dyn FnMut(u64) -> anyhow::Result<Child>,
+    seeds: impl Iterator<Item = u64> + Send,
+    start: &(dyn Fn(u64) -> anyhow::Result<Child> + Sync),
     each: &mut dyn FnMut(Ended) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     let at_once = available_parallelism().map_or(1, usize::from);
-    let mut running: VecDeque<(u64, Child)> = VecDeque::new();
-    let mut enough = false;
-    for seed in seeds {
-        if running.len() == at_once
-            && let Some((seed, child)) = running.pop_front()
-            && each(finish(seed, child)?)?.is_break()
-        {
-            enough = true;
-            break;
+    let (seeds, enough) = (Mutex::new(seeds.enumerate()), AtomicBool::new(false));
+    let (ended, told) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            let (seeds, enough, ended) = (&seeds, &enough, ended.clone());
+            scope.spawn(move || {
+                while !enough.load(Relaxed) {
+                    let Some((number, seed)) = seeds.lock().unwrap_or_else(PoisonError::into_inner).next()
+                    else {
+                        return;
+                    };
+                    let outcome = start(seed).and_then(|child| finish(seed, child));
+                    if ended.send((number, outcome)).is_err() {
+                        return;
+                    }
+                }
+            });
         }
-        running.push_back((seed, start(seed)?));
-    }
-    for (seed, mut child) in running {
-        if enough {
-            // Nobody reads it any more.
-            let _ = child.kill();
-            finish(seed, child)?;
-        } else {
-            enough = each(finish(seed, child)?)?.is_break();
+        drop(ended);
+        let outcome = in_order(told, each);
+        enough.store(true, Relaxed);
+        outcome
+    })
+}
+
+/// Passes on what ends in the order of the numbers.
+fn in_order(
+    told: mpsc::Receiver<(usize, anyhow::Result<Ended>)>,
+    each: &mut dyn FnMut(Ended) -> anyhow::Result<ControlFlow<()>>,
+) -> anyhow::Result<()> {
+    let (mut waiting, mut next) = (BTreeMap::new(), 0);
+    for (number, outcome) in told {
+        waiting.insert(number, outcome);
+        while let Some(outcome) = waiting.remove(&next) {
+            next += 1;
+            if each(outcome?)?.is_break() {
+                return Ok(());
+            }
         }
     }
     Ok(())

@@ -96,7 +96,7 @@ impl Run {
         }
         let (mut totals, mut watch, mut failed) = (Totals::default(), Watch::default(), false);
         let weather = self.what.scenario == simulations::scenarios::DEFAULT && self.what.workload.is_none();
-        pool::run(seeds.into_iter(), &mut |seed| pool::start(seed, &self.what, None), &mut |ended| {
+        pool::run(seeds.into_iter(), &|seed| pool::start(seed, &self.what, None), &mut |ended| {
             if self.json {
                 print!("{}", ended.stdout);
             } else if !self.is_judged() && !ended.line.is_null() {

@@ -37,7 +37,7 @@ impl Soak {
         let (first, mut totals) = self.begin()?;
         eprintln!("seeds from {first} on, for {} minutes", self.minutes);
         let (mut said, mut slowest, mut next) = (began, (0.0, 0), first);
-        pool::run(first.., &mut |seed| pool::start(seed, &self.what, None), &mut |ended| {
+        pool::run(first.., &|seed| pool::start(seed, &self.what, None), &mut |ended| {
             let now = overrides::real_time();
             if !ended.held() {
                 eprint!("{}", ended.stderr);

@@ -21,12 +21,18 @@ use proto::{
         server_frame::Frame as Say,
     },
 };
-use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
-use tokio_tungstenite::client_async;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    sync::atomic::Ordering::Relaxed,
+    time::Duration,
+};
 use tungstenite::{Message, client::IntoClientRequest, http::HeaderValue};
 
 /// Commands that wait for their answer before another deed is begun.
 const IN_FLIGHT_MAX: usize = 8;
+/// Acknowledged commands that a device remembers, to send one of them again.
+pub const AGAIN_BACK_MAX: usize = 40;
 
 /// A command without its answer.
 struct Waiting {
@@ -43,6 +49,9 @@ struct Waiting {
     asked: Duration,
 }
 
+/// A command that was acknowledged: what, its key, its kind and its channel.
+type Acked = (Ask, String, &'static str, String);
+
 /// The device.
 pub struct Native {
     person: Person,
@@ -50,8 +59,8 @@ pub struct Native {
     knows: Knows,
     open: BTreeMap<u64, Waiting>,
     asked: u64,
-    /// The last acknowledged command.
-    last: Option<(Ask, String, &'static str, String)>,
+    /// The last acknowledged commands, newest first.
+    acked: VecDeque<Acked>,
     /// The token of this connection.
     token: String,
     hang_up: bool,
@@ -67,7 +76,7 @@ impl Native {
             knows: Knows::default(),
             open: BTreeMap::new(),
             asked: 0,
-            last: None,
+            acked: VecDeque::new(),
             token: String::new(),
             hang_up: false,
             welcome: false,
@@ -77,13 +86,35 @@ impl Native {
     /// Lives for ever.
     pub async fn run(mut self) {
         loop {
-            self.token = self.person.token();
+            let token = self.person.token();
+            if !self.token.is_empty() && self.token != token {
+                self.knock().await;
+            }
+            self.token = token;
             if let Some(socket) = self.connect().await {
                 self.live(socket).await;
                 self.person.world.count("client.cuts", 1);
                 self.person.world.tell(|| format!("{} loses its connection", self.person.who()));
             }
             self.person.host.sleep(RECONNECT).await;
+        }
+    }
+
+    /// Tries the token once more that it had before.
+    async fn knock(&self) -> Option<Infallible> {
+        let (revoked, asked) = (self.person.revoked_since(&self.token)?, self.person.world.now());
+        let mut socket = self.connect().await?;
+        let hello = Hello { token: self.token.clone(), ..Hello::default() };
+        self.say(&mut socket, 0, Ask::Hello(hello)).await?;
+        let mut ear = Ear::new(&self.person);
+        loop {
+            let heard = ear.listen(&self.person, &mut socket, SILENCE).await;
+            let Heard::Message(message) = heard else { return None };
+            if let Ok(ServerFrame { frame: Some(Say::Welcome(_)), .. }) =
+                frame::decode_server(&message.into_data(), self.form)
+            {
+                self.person.judge(revoked::opened(self.person.number, revoked, asked));
+            }
         }
     }
 
@@ -95,9 +126,7 @@ impl Native {
         headers.insert("sec-websocket-protocol", HeaderValue::from_static(subprotocol));
         let bearer = format!("Bearer {}", self.token);
         headers.insert("authorization", HeaderValue::from_str(&bearer).ok()?);
-        let (socket, _) =
-            self.person.host.timeout(PATIENCE, client_async(request, stream)).await.ok()?.ok()?;
-        Some(socket)
+        self.person.upgrade(request, stream).await
     }
 
     /// One connection, from hello to its end.
@@ -179,6 +208,7 @@ impl Native {
             Do::Nonsense { kind } => self.nonsense(kind, socket).await?,
             Do::Typing { channel } => {
                 let channel = self.person.channel(channel)?;
+                self.person.types(&channel);
                 self.say(socket, 0, Ask::Typing(Typing { channel })).await?;
             }
             Do::Flood { channel, count } => {
@@ -186,7 +216,7 @@ impl Native {
                     self.post(channel, 6, None, false, None);
                 }
             }
-            Do::Again { changed } => self.again(changed),
+            Do::Again { changed, back } => self.again(changed, back),
             Do::Post { channel, words, thread, broadcast, mention } => {
                 let name = self.person.channel(channel)?;
                 let thread = thread.and_then(|back| self.knows.any(&name, back));
@@ -233,9 +263,10 @@ impl Native {
         self.open.insert(self.asked, Waiting { ask, key, kind, channel, plain, due, tries: 0, asked });
     }
 
-    /// Sends what was acknowledged last once more.
-    fn again(&mut self, changed: bool) {
-        let Some((mut ask, key, kind, channel)) = self.last.clone() else { return };
+    /// Sends once more what was acknowledged so many commands ago.
+    fn again(&mut self, changed: bool, back: usize) {
+        let oldest = self.acked.len().saturating_sub(1);
+        let Some((mut ask, key, kind, channel)) = self.acked.get(back.min(oldest)).cloned() else { return };
         if changed {
             let Ask::Post(post) = &mut ask else { return };
             post.content = Some(Content { text: self.person.text(3, None), ..Content::default() });
@@ -313,6 +344,7 @@ impl Native {
                     self.person.judge(oracle.page(&name, asked, &page));
                 }
             }
+            Some(Say::Typed(typed)) => self.person.hears_typing(&typed.channel, &typed.user),
             Some(Say::Lagging(_)) => self.person.world.count("client.lagged", 1),
             Some(Say::GoAway(_)) => self.hang_up = true,
             Some(Say::SkipTo(skip)) => {
@@ -343,7 +375,8 @@ impl Native {
             _ => {}
         }
         self.person.acked(&open.key, ack.us, (ack.seq > 0).then_some(ack.seq));
-        self.last = Some((open.ask, open.key, open.kind, open.channel));
+        self.acked.truncate(AGAIN_BACK_MAX - 1);
+        self.acked.push_front((open.ask, open.key, open.kind, open.channel));
     }
 
     fn refused(&mut self, re: u64, refused: &Refused) {

@@ -15,7 +15,6 @@ use futures::SinkExt;
 use proto::ts;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tokio_tungstenite::client_async;
 use tungstenite::Message;
 
 /// A message without its answer.
@@ -61,8 +60,7 @@ impl Rtm {
         let answer: Value = serde_json::from_slice(&body).ok()?;
         let url = answer["url"].as_str()?.to_owned();
         let stream = self.person.connect().await?;
-        let (socket, _) = self.person.host.timeout(PATIENCE, client_async(url, stream)).await.ok()?.ok()?;
-        Some(socket)
+        self.person.upgrade(url, stream).await
     }
 
     async fn live(&mut self, mut socket: Socket) {
@@ -98,6 +96,7 @@ impl Rtm {
                 Do::Reconnect => self.hang_up = true,
                 Do::Typing { channel } => {
                     let channel = self.person.channel(channel)?;
+                    self.person.types(&channel);
                     self.say(socket, &json!({ "type": "typing", "channel": channel })).await?;
                 }
                 Do::Post { channel, words, mention, .. } => {
@@ -125,6 +124,11 @@ impl Rtm {
     fn hear(&mut self, frame: &Value, last: &mut BTreeMap<String, u64>) {
         if let Some(id) = frame["reply_to"].as_u64() {
             return self.answered(id, frame);
+        }
+        if let ("user_typing", Some(channel), Some(user)) =
+            (frame["type"].as_str().unwrap_or_default(), frame["channel"].as_str(), frame["user"].as_str())
+        {
+            self.person.hears_typing(channel, user);
         }
         if frame["type"] == "goodbye" {
             self.hang_up = true;

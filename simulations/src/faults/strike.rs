@@ -2,7 +2,7 @@
 
 use crate::{
     clients::strangers,
-    faults::{Fault, Lie, Way},
+    faults::{Fault, Lie, PANICS, Way},
     stage::{self, Stage, site::Site},
     world::{
         World,
@@ -59,6 +59,12 @@ impl Stage {
                 let crash = if power { Crash::Power } else { Crash::Process };
                 let point = FaultPoint::ALL[point % FaultPoint::ALL.len()];
                 self.trap(site, point, passage, crash, down_ms).await
+            }
+            Fault::PanicAt { point, passage, more, .. } => {
+                let point = PANICS[point % PANICS.len()];
+                // Each springs at a passage of its own.
+                (passage..=passage + more).for_each(|passage| world.panic_at(site.machine(), point, passage));
+                Ok(())
             }
             Fault::CrashLoop { times, .. } => self.crash_loop(site, times).await,
             Fault::FullDisk { blocks, for_ms, .. } => {

@@ -2,10 +2,11 @@
 //! kinds of faults and some kinds of deeds, so that no kind hides another, and draws its own rates.
 
 use crate::{
-    faults::{Fault, KINDS, Lie, Way},
+    clients::native::AGAIN_BACK_MAX,
+    faults::{Fault, KINDS, Lie, PANICS, Way},
     plan::{
         Channel, Client, Deed, Do, Plan, Site, Timed, Workspace,
-        workload::{self, DEVICES, STADIUM_ONE_IN, WORKLOADS, Workload},
+        workload::{self, CROWD_MOST_ONE_IN, CROWD_SMALLER_BY, DEVICES, STADIUM_ONE_IN, WORKLOADS, Workload},
     },
 };
 use cluster::host::{Entropy, FaultPoint};
@@ -18,6 +19,8 @@ const WEATHER_MS: (u64, u64) = (20_000, 45_000);
 const KIND_ONE_IN: u64 = 6;
 /// Most faults of one kind.
 const OF_KIND_MAX: u64 = 2;
+/// Most panics that follow upon one.
+const PANICS_MORE_MAX: u64 = 6;
 /// One kind of deed in so many is left out.
 const LEFT_OUT_ONE_IN: u64 = 5;
 /// One seed in so many has channels that are a bucket old.
@@ -57,7 +60,7 @@ pub fn plan(chance: &Entropy, wish: Wish<'_>) -> Plan {
         faults: Vec::new(),
         clears_at_ms,
         // Making a crowd of thousands within tight limits takes hours.
-        tight: who.chance(1, 3) && workload.silent_members == 0,
+        tight: who.chance(1, 3) && workload.silent_members.1 == 0,
     };
     plan.deeds = deeds(&chance.fork("deeds"), workload, &plan);
     plan.faults = faults(&chance.fork("faults"), &plan);
@@ -98,7 +101,7 @@ fn weighted<T>(chance: &Entropy, choices: impl Iterator<Item = (T, u64)> + Clone
 fn site(chance: &Entropy) -> Site {
     let offset_us = between(chance, (0, 1_000_000)) as i64 - 500_000;
     let drift_ppm = if chance.chance(1, 3) { between(chance, (0, 20_000)) as i64 - 10_000 } else { 0 };
-    Site { offset_us, drift_ppm, remote_store: chance.chance(1, 4) }
+    Site { offset_us, drift_ppm, remote_store: chance.chance(1, 3) }
 }
 
 fn workspace(chance: &Entropy, workload: &Workload, site: usize, aged: bool) -> Workspace {
@@ -110,12 +113,19 @@ fn workspace(chance: &Entropy, workload: &Workload, site: usize, aged: bool) -> 
             Channel {
                 members,
                 private: !all && chance.chance(1, 4),
-                silent_members: if all { workload.silent_members } else { 0 },
+                silent_members: if all { crowd(chance, workload) } else { 0 },
                 aged: if all && aged { between(chance, AGED_MESSAGES) as usize } else { 0 },
             }
         })
         .collect();
     Workspace { site, people, channels }
+}
+
+fn crowd(chance: &Entropy, workload: &Workload) -> usize {
+    let (fewest, most) = workload.silent_members;
+    let largest = most == 0 || chance.chance(1, CROWD_MOST_ONE_IN);
+    let drawn = if largest { most } else { between(chance, (fewest, most / CROWD_SMALLER_BY)) };
+    drawn as usize
 }
 
 fn clients(chance: &Entropy, workload: &Workload, workspaces: &[Workspace]) -> Vec<Client> {
@@ -176,7 +186,10 @@ fn deed(chance: &Entropy, name: &str, client: &Client, there: &Workspace) -> Do 
         "range" => Do::Range { channel, back: chance.below(60), limit: 1 + chance.below(80) as u32 },
         "history" => Do::History { channel, limit: 1 + below(chance, 60) },
         "reconnect" => Do::Reconnect,
-        "again" => Do::Again { changed: chance.chance(1, 4) },
+        "again" => Do::Again {
+            changed: chance.chance(1, 4),
+            back: if chance.chance(1, 2) { 0 } else { below(chance, AGAIN_BACK_MAX) },
+        },
         "nonsense" => Do::Nonsense { kind: below(chance, 6) },
         "revoke" => Do::Revoke,
         _ => Do::Post {
@@ -225,6 +238,12 @@ fn fault(chance: &Entropy, name: &str, plan: &Plan) -> Option<Fault> {
             passage: between(chance, (1, 30)),
             power: chance.chance(1, 2),
             down_ms,
+        },
+        "panic-at" => Fault::PanicAt {
+            site,
+            point: below(chance, PANICS.len()),
+            passage: between(chance, (1, 60)),
+            more: if chance.chance(1, 4) { chance.below(PANICS_MORE_MAX) } else { 0 },
         },
         "crash-loop" => Fault::CrashLoop { site, times: between(chance, (2, 4)) },
         "power-cut" => Fault::PowerCut { site, down_ms },

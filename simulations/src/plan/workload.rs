@@ -17,8 +17,8 @@ pub struct Workload {
     pub people: (u64, u64),
     /// Channels of a workspace, fewest and most.
     pub channels: (u64, u64),
-    /// Members of its first channel who never connect.
-    pub silent_members: usize,
+    /// Members of its first channel who never connect, fewest and most; see [`CROWD_MOST_ONE_IN`].
+    pub silent_members: (u64, u64),
     /// Mean time between two deeds of a client, ms.
     pub gap_ms: u64,
     /// One person in so many has a second device.
@@ -39,8 +39,8 @@ pub const WORKLOADS: &[Workload] = &[
         share: 30,
         people: (3, 6),
         channels: (2, 4),
-        silent_members: 0,
-        gap_ms: 900,
+        silent_members: (0, 0),
+        gap_ms: 1000,
         second_device_one_in: 4,
         deeds: &[
             ("post", 50),
@@ -69,8 +69,8 @@ pub const WORKLOADS: &[Workload] = &[
         share: 15,
         people: (2, 4),
         channels: (2, 3),
-        silent_members: 0,
-        gap_ms: 1000,
+        silent_members: (0, 0),
+        gap_ms: 1100,
         second_device_one_in: 1,
         deeds: &[
             ("post", 50),
@@ -89,8 +89,8 @@ pub const WORKLOADS: &[Workload] = &[
         share: 15,
         people: (3, 5),
         channels: (2, 3),
-        silent_members: 0,
-        gap_ms: 800,
+        silent_members: (0, 0),
+        gap_ms: 900,
         second_device_one_in: 5,
         deeds: &[
             ("post", 30),
@@ -110,8 +110,8 @@ pub const WORKLOADS: &[Workload] = &[
         share: 12,
         people: (3, 4),
         channels: (2, 2),
-        silent_members: 0,
-        gap_ms: 2500,
+        silent_members: (0, 0),
+        gap_ms: 2800,
         second_device_one_in: 6,
         deeds: &[("flood", 30), ("post", 40), ("mark", 10), ("reconnect", 2), ("again", 4), ("nonsense", 4)],
     },
@@ -121,8 +121,8 @@ pub const WORKLOADS: &[Workload] = &[
         share: 18,
         people: (4, 6),
         channels: (2, 4),
-        silent_members: 0,
-        gap_ms: 800,
+        silent_members: (0, 0),
+        gap_ms: 900,
         second_device_one_in: 4,
         deeds: &[
             ("post", 40),
@@ -143,8 +143,8 @@ pub const WORKLOADS: &[Workload] = &[
         share: 9,
         people: (5, 8),
         channels: (3, 5),
-        silent_members: 0,
-        gap_ms: 2200,
+        silent_members: (0, 0),
+        gap_ms: 2500,
         second_device_one_in: 3,
         deeds: &[
             ("post", 25),
@@ -158,11 +158,11 @@ pub const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "stadium",
-        about: "one channel of ten thousand members of whom a few are there",
+        about: "one channel of a hundred to ten thousand members of whom a few are there",
         share: 0,
         people: (4, 6),
         channels: (2, 2),
-        silent_members: 10_000,
+        silent_members: (100, 10_000),
         gap_ms: 900,
         second_device_one_in: 4,
         deeds: &[("post", 60), ("react", 10), ("mark", 10), ("reconnect", 3), ("kick", 2), ("invite", 4)],
@@ -170,7 +170,11 @@ pub const WORKLOADS: &[Workload] = &[
 ];
 
 /// One seed in so many lives in the stadium, whose making takes long.
-pub const STADIUM_ONE_IN: u64 = 1000;
+pub const STADIUM_ONE_IN: u64 = 500;
+/// One crowd in so many is the largest; the others are small ones, for ten thousand take as long as a hundred seeds.
+pub const CROWD_MOST_ONE_IN: u64 = 8;
+/// A small crowd is smaller than the largest by this.
+pub const CROWD_SMALLER_BY: u64 = 10;
 
 /// The workload of this name.
 pub fn find(name: &str) -> Option<&'static Workload> {

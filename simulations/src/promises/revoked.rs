@@ -13,6 +13,13 @@ pub const PROMISE: Promise = Promise {
 /// How long a live session may go on.
 pub const WITHIN: Duration = Duration::from_secs(5);
 
+/// A token that was revoked at `revoked` opened a connection that was asked for at `asked`, both world times.
+pub fn opened(client: usize, revoked: Duration, asked: Duration) -> Result<(), Violation> {
+    PROMISE.holds(asked <= revoked, || {
+        format!("client {client} was let in at {asked:?} on a token revoked at {revoked:?}")
+    })
+}
+
 /// A connection whose token was revoked at `revoked` was sent something that was said at `said`, both world times.
 pub fn shown(client: usize, revoked: Duration, said: Duration) -> Result<(), Violation> {
     PROMISE.holds(said <= revoked + WITHIN, || {

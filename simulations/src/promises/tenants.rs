@@ -1,7 +1,7 @@
 //! Nothing of one workspace is ever seen in another one.
 
 use super::Promise;
-use crate::world::report::Violation;
+use crate::{oracle::book::Book, world::report::Violation};
 
 /// See above.
 pub const PROMISE: Promise =
@@ -10,6 +10,13 @@ pub const PROMISE: Promise =
 /// What every name and text of a workspace carries. No other text has a `z`.
 pub fn tag(workspace: usize) -> String {
     format!("zz{workspace}zz")
+}
+
+/// Who is said to type in a channel of a workspace has typed there. Ids of channels and people are the same in all
+/// workspaces: somebody of another one would pass for somebody of this one.
+pub fn typing(book: &Book, client: usize, channel: &str, user: &str) -> Result<(), Violation> {
+    let typed = book.typed.contains(&(channel.to_owned(), user.to_owned()));
+    PROMISE.holds(typed, || format!("client {client} was told that {user} types in {channel}, who never did"))
 }
 
 /// One tag of another workspace in the bytes of a connection breaks the promise.

@@ -10,11 +10,17 @@ use crate::{
     oracle::Logs,
     plan::{Plan, draw},
     promises::{
-        self, answered, answered::HEALED_WITHIN, bounds, copies, everyone_level, nothing_left, rot_is_named,
+        self, answered, answered::HEALED_WITHIN, bounds, copies, everyone_level, nothing_left, one_owner,
+        rot_is_named,
     },
     scenarios::Settings,
     stage::{self, Stage, gossip, is_admins, site, tenant::log_name},
-    world::{World, machine::Crash, panics::ENGINE_MAY_PANIC, report::Violation},
+    world::{
+        World,
+        machine::Crash,
+        panics::{ENGINE_MAY_PANIC, PLANNED_PANICS},
+        report::Violation,
+    },
 };
 use cells::storage::{RedbStore, StorageConfig};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -152,7 +158,10 @@ async fn behind(stage: &Stage) -> Vec<String> {
 /// What can be judged from what was heard and the logs.
 fn judge(stage: &Stage, logs: &Logs) -> Result<(), Violation> {
     let book = stage.oracle.book();
-    promises::judge(&book, logs, &|client| stage.user_of(client))
+    promises::judge(&book, logs, &|client| stage.user_of(client))?;
+    stage.tenants.iter().try_for_each(|tenant| {
+        one_owner::judge(logs, tenant.workspace.as_str(), stage.site_of(tenant.number).starts())
+    })
 }
 
 /// Pages, members, names and unread counts against the logs.
@@ -177,7 +186,7 @@ async fn everybody_leaves(stage: &Stage) -> Result<(), Violation> {
         stage.sites.iter().filter_map(|site| site.node()).map(|node| node.gateway.sessions()).sum();
     let tasks = stage.sites.iter().map(|site| world.tasks(site.machine())).collect::<Vec<_>>();
     nothing_left::after_all_left(sessions, &tasks)?;
-    nothing_left::no_panics(gauges)?;
+    nothing_left::no_panics(gauges, world.counted(PLANNED_PANICS))?;
     copies::at_most_one(gauges.sum("waggle_fanout_copies_total"), gauges.sum("waggle_events_total"))?;
     let before = gauges.sum("waggle_fanout_copies_total");
     stage::speak_to_nobody(stage).await?;

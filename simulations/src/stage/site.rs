@@ -180,6 +180,12 @@ impl Site {
     pub fn trap_next_boot(&self, point: FaultPoint) {
         *lock(&self.trap) = Some(point);
     }
+    /// How often its node was started, on either machine.
+    pub fn starts(&self) -> u64 {
+        let mut machines = self.machines.to_vec();
+        machines.dedup();
+        machines.into_iter().map(|machine| self.world.boots(machine)).sum()
+    }
     /// Waits in world time.
     pub async fn rest(&self, span: Duration) {
         self.world.sleep(span).await;

@@ -167,7 +167,10 @@ impl Storm {
                 Err(StoreError::Unknown("the answer was lost".into()))
             }
             Some(_) => {
-                self.later(append.clone(), store.clone());
+                // A store that says that it did not apply a request has no copy of it left to apply.
+                if answer.is_ok() {
+                    self.later(append.clone(), store.clone());
+                }
                 answer
             }
             None => answer,

@@ -8,6 +8,7 @@ use crate::world::{
     World,
     clock::{self, MachineClock, Skew},
     life::VirtualMachine,
+    panics::PLANNED_PANIC,
     queue::Entry,
 };
 use cluster::host::{FaultPoint, Host};
@@ -79,11 +80,12 @@ pub(crate) struct Seat {
     traps: Vec<Trap>,
 }
 
-/// Ends the life at the n-th passage of a fault point.
+/// Springs at the n-th passage of a fault point.
 struct Trap {
     point: FaultPoint,
     passages: u64,
-    crash: Crash,
+    /// Ends the life; else the code that passes panics.
+    crash: Option<Crash>,
 }
 
 impl Seat {
@@ -139,6 +141,11 @@ impl World {
         seat.up.then_some(Life { machine, boot: seat.boot })
     }
 
+    /// How often a machine was booted.
+    pub fn boots(&self, machine: MachineId) -> u64 {
+        self.state().seats[machine.index()].boot
+    }
+
     /// Runs `hook` when the current life of `machine` ends, in the moment it ends: pulls plugs, kills root actors.
     pub fn on_crash(&self, machine: MachineId, hook: impl FnOnce(Crash) + Send + 'static) {
         self.state().seats[machine.index()].on_crash.push(Box::new(hook));
@@ -169,10 +176,24 @@ impl World {
 
     /// Crashes the current life of `machine` when it passes the fault point for the n-th time (from 1).
     pub fn crash_at(&self, machine: MachineId, point: FaultPoint, passages: u64, crash: Crash) {
-        self.state().seats[machine.index()].traps.push(Trap { point, passages, crash });
+        self.arm(machine, Trap { point, passages, crash: Some(crash) });
     }
 
-    /// Takes the traps of [`World::crash_at`] away that have not sprung.
+    /// Makes the code panic that passes the fault point for the n-th time (from 1) in the current life of `machine`.
+    pub fn panic_at(&self, machine: MachineId, point: FaultPoint, passages: u64) {
+        self.arm(machine, Trap { point, passages, crash: None });
+    }
+
+    /// A machine that is down passes nothing: the trap is not for its next life.
+    fn arm(&self, machine: MachineId, trap: Trap) {
+        let mut state = self.state();
+        let seat = &mut state.seats[machine.index()];
+        if seat.up {
+            seat.traps.push(trap);
+        }
+    }
+
+    /// Takes the traps of [`World::crash_at`] and [`World::panic_at`] away that have not sprung.
     pub fn disarm(&self, machine: MachineId) {
         self.state().seats[machine.index()].traps.clear();
     }
@@ -257,7 +278,7 @@ impl World {
             return;
         }
         self.note(Some(life.machine), "point", [0, 0], point.name());
-        let crash = {
+        let sprung = {
             let mut state = self.state();
             *state.points.entry(point).or_default() += 1;
             let traps = &mut state.seats[life.machine.index()].traps;
@@ -267,8 +288,10 @@ impl World {
             let sprung = traps.iter().position(|trap| trap.passages == 0);
             sprung.map(|index| traps.remove(index).crash)
         };
-        if let Some(crash) = crash {
-            self.crash(life.machine, crash);
+        match sprung {
+            Some(Some(crash)) => self.crash(life.machine, crash),
+            Some(None) => panic!("{PLANNED_PANIC} at «{}»", point.name()),
+            None => {}
         }
     }
 

@@ -9,6 +9,8 @@ use std::{
 
 /// A panic whose message starts so is part of the scenario.
 pub const PLANNED_PANIC: &str = "planned panic";
+/// Count of those.
+pub const PLANNED_PANICS: &str = "panics.planned";
 
 /// Count that a scenario raises when it damages a database behind the engine's back: redb promises no more than a panic
 /// then, which the product catches and names damage.
@@ -44,7 +46,7 @@ fn seen(world: &World, info: &PanicHookInfo<'_>) {
     let text = info.payload_as_str().unwrap_or("a panic without text");
     world.note(None, "panic", [0, 0], text);
     if text.starts_with(PLANNED_PANIC) {
-        world.count("panics.planned", 1);
+        world.count(PLANNED_PANICS, 1);
     } else if world.counted(ENGINE_MAY_PANIC) > 0
         && info.location().is_some_and(|place| place.file().contains("/redb-"))
     {

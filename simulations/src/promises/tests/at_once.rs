@@ -43,6 +43,13 @@ pub const CASES: &[Case] = &[
         tenants::seen(0, 1, b"zz12zz")
     }),
     case(&tenants::PROMISE, "the own workspace has one", |_| tenants::seen(0, 12, b"zz1zz")),
+    case(&tenants::PROMISE, "somebody of another workspace is said to type", |day| {
+        day.oracle.typed("T9/C1", "U1");
+        tenants::typing(&day.oracle.book(), 0, C1, "U1")
+    }),
+    case(&revoked::PROMISE, "a revoked token opens a connection", |_| {
+        revoked::opened(0, REVOKED, REVOKED + Duration::from_millis(1))
+    }),
     case(&heard::PROMISE, "a member is told that they are none", |_| {
         heard::refused(0, "post", "not_in_channel", false, true)
     }),

@@ -5,7 +5,7 @@ use super::{
     day::{C1, C2, content, say},
 };
 use crate::{
-    promises::{bounds, copies, everyone_level, nothing_left, rot_is_named},
+    promises::{bounds, copies, everyone_level, nothing_left, one_owner, rot_is_named},
     world::gauges::Gauges,
 };
 use std::collections::BTreeMap;
@@ -35,9 +35,13 @@ pub const CASES: &[Case] = &[
     case(&copies::PROMISE, "an event goes to one gateway twice", |_| copies::at_most_one(8, 7)),
     case(&copies::PROMISE, "an event goes where nobody listens", |_| copies::none_for_nobody(1)),
     case(&nothing_left::PROMISE, "a session stays", |_| nothing_left::after_all_left(1, &[])),
-    case(&nothing_left::PROMISE, "a channel panics", |_| nothing_left::no_panics(&counted(PANICS[0]))),
-    case(&nothing_left::PROMISE, "a slot panics", |_| nothing_left::no_panics(&counted(PANICS[1]))),
-    case(&nothing_left::PROMISE, "a task panics", |_| nothing_left::no_panics(&counted(PANICS[2]))),
+    case(&nothing_left::PROMISE, "a channel panics", |_| nothing_left::no_panics(&counted(PANICS[0]), 0)),
+    case(&nothing_left::PROMISE, "a slot panics", |_| nothing_left::no_panics(&counted(PANICS[1]), 0)),
+    case(&nothing_left::PROMISE, "a task panics", |_| nothing_left::no_panics(&counted(PANICS[2]), 0)),
+    case(&one_owner::PROMISE, "a log has more epochs than there were starts", |day| {
+        let epoch = day.log(C1).last().expect("an event").epoch;
+        one_owner::judge(&day.logs(), C1.split('/').next().unwrap_or_default(), epoch - 1)
+    }),
     case(&rot_is_named::PROMISE, "a damaged disk says something else", |day| {
         let was = day.log(C1).clone();
         say(day.event(C1, 9), content("not alone"));
@@ -61,7 +65,7 @@ fn what_is_just_allowed_breaks_nothing() {
     assert_eq!(copies::at_most_one(7, 7), Ok(()));
     assert_eq!(copies::none_for_nobody(0), Ok(()));
     assert_eq!(nothing_left::after_all_left(0, &[]), Ok(()));
-    assert_eq!(nothing_left::no_panics(&counted("waggle_events_total")), Ok(()));
+    assert_eq!(nothing_left::no_panics(&counted("waggle_events_total"), 0), Ok(()));
 }
 
 #[test]
