@@ -80,8 +80,7 @@ impl Inbox {
         if self.joined.get(channel).is_none_or(|row| row.left) {
             return Decision::refuse("not_in_channel");
         }
-        let stays = |us: u64| us == target_us || (cluster::planted!(MarkOnlyForward) && us > target_us);
-        if self.marks.get(channel).is_some_and(|mark| stays(mark.us)) {
+        if self.marks.get(channel).is_some_and(|mark| mark.us == target_us) {
             return Decision::Nothing(None);
         }
         let channel = channel.to_string();

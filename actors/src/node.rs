@@ -1,7 +1,8 @@
 //! A node's actors: claims its slots, starts relay, shards and gateway; stops them in the reverse order.
 //!
 //! Owns: the root of the slots' actors, for one life of the node.
-//! Promises: nothing starts before the slots are claimed; a slot's actor that fails is started again, and is listened to.
+//! Promises: nothing starts before the slots are claimed; a slot's actor that fails is started again, and followed as
+//! before.
 //! May lose: sessions that are left when a stop runs out of time; they resume from their cursors.
 //! Never does: open a socket, or take a slot that another node may hold.
 

@@ -2,8 +2,8 @@
 //!
 //! Owns: the table of its channels: who listens, the tail of those that are passive, the actors of those that are hot.
 //! Promises: a command reaches its channel's actor, which is started if there is none; a panic of one stays its own.
-//! May lose: commands inside an actor that panicked; who waits for them sends them again. With its own end, who listens:
-//! the node is told, and its relay subscribes again.
+//! May lose: commands inside an actor that panicked; who waits for them sends them again. With its own end, who
+//! listens: the node is told, and its relay subscribes again.
 //! Never does: wait for the store or for anybody.
 
 pub mod lost;

@@ -92,12 +92,12 @@ bugs! {
 
     /// The newest bucket's keys are not loaded when a channel wakes.
     KeysNotLoaded: "keys-not-loaded" breaks "F4b, I6",
+    /// A log is loaded although an earlier owner's append landed while it was read.
+    LoadOfTwoMoments: "load-of-two-moments" breaks "F4b, I6",
     /// When a bucket is full, its keys are forgotten at once.
     PreviousKeysDropped: "previous-keys-dropped" breaks "I6",
     /// A known key with another body is answered as a retry.
     OtherBodyIsRetry: "other-body-is-retry" breaks "I6",
-    /// Keys are remembered without their sender: one user's key answers another's command.
-    KeyWithoutSender: "key-without-sender" breaks "I6",
 
     /// After a refused append the log is loaded again, but the memory of recent events is kept.
     RecentKeptOnReload: "recent-kept-on-reload" breaks "I7",
@@ -105,8 +105,6 @@ bugs! {
     StaleTailOfPassive: "stale-tail-of-passive" breaks "I7",
     /// A shard does not note how far a followed log has come: who follows later is told an old tail.
     StaleTailOfShard: "stale-tail-of-shard" breaks "I7",
-    /// A row leaves memory before the event that changed it is in the store.
-    UnsafeEviction: "unsafe-eviction" breaks "I7",
 
     /// A session keeps following a conversation that its user has left.
     LeftStillFollows: "left-still-follows" breaks "I8",
@@ -128,13 +126,9 @@ bugs! {
     ReactionsOutlive: "reactions-outlive" breaks "I10",
     /// A deleted reply is still counted by its parent.
     ReplyCountKept: "reply-count-kept" breaks "I10",
-    /// A thread's last replies are read before the newest one is in the store.
-    LastRepliesTooSoon: "last-replies-too-soon" breaks "I10",
 
     /// A reply that is also shown in the channel is not counted as unread.
     BroadcastNotCounted: "broadcast-not-counted" breaks "unread",
-    /// A read mark never goes back.
-    MarkOnlyForward: "mark-only-forward" breaks "unread",
 
     /// The body of a deleted message stays in the log.
     BodyStaysInLog: "body-stays-in-log" breaks "deletion, I1",

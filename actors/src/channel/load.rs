@@ -14,6 +14,9 @@ use futures::future::{BoxFuture, ready};
 use proto::id::ChannelId;
 use std::sync::Arc;
 
+/// Readings of a log that an earlier owner still writes to; each takes one of its appends, and it has few on their way.
+const READINGS_MAX: u32 = 4;
+
 /// A channel as the store has it, ready to work.
 pub struct Awake {
     /// The log's position and window.
@@ -24,8 +27,9 @@ pub struct Awake {
     pub follow: Vec<(u64, LogId, Command)>,
 }
 
-/// Reads everything that a channel needs before its first command. Six bounded reads, and one page a thousand
-/// members.
+/// Reads everything that a channel needs before its first command, as of one moment: an append of an earlier owner that
+/// lands meanwhile would be in some of it and not in the rest. Seven bounded reads, and one page a thousand members;
+/// [`StoreError::Busy`] when the log did not hold still.
 pub async fn load(
     store: Arc<dyn Store>,
     id: LogId,
@@ -33,23 +37,33 @@ pub async fn load(
     epoch: u64,
     limits: Limits,
 ) -> Result<Awake, StoreError> {
-    let head = store.head(&id).await?;
-    let window = match &head {
-        None => Window::default(),
-        Some((bucket, _)) => {
-            let previous = match bucket.checked_sub(1) {
-                Some(previous) => store.keys(&id, previous).await?,
-                None => Vec::new(),
-            };
-            let directory = store.directory(&id, READ_ROWS_MAX).await?;
-            Window::load(*bucket, previous, store.keys(&id, *bucket).await?, directory)
+    let mut head = store.head(&id).await?;
+    for _ in 0..READINGS_MAX {
+        let window = match &head {
+            None => Window::default(),
+            Some((bucket, _)) => window(&*store, &id, *bucket).await?,
+        };
+        let begun = head.as_ref().map(|(_, head)| head);
+        let mut subject = subject(&*store, &id, begun.is_some(), limits).await?;
+        let log = Log::new(id.clone(), slot, epoch, begun, window);
+        let follow = unfollowed(&*store, &id, &mut subject, log.followed(), log.durable()).await?;
+        let now = store.head(&id).await?;
+        if now == head || cluster::planted!(LoadOfTwoMoments) {
+            return Ok(Awake { log, subject, follow });
         }
+        metrics::counter!("waggle_loads_overtaken_total").increment(1);
+        head = now;
+    }
+    Err(StoreError::Busy)
+}
+
+async fn window(store: &dyn Store, id: &LogId, bucket: u32) -> Result<Window, StoreError> {
+    let previous = match bucket.checked_sub(1) {
+        Some(previous) => store.keys(id, previous).await?,
+        None => Vec::new(),
     };
-    let head = head.map(|(_, head)| head);
-    let mut subject = subject(&*store, &id, head.is_some(), limits).await?;
-    let log = Log::new(id.clone(), slot, epoch, head.as_ref(), window);
-    let follow = unfollowed(&*store, &id, &mut subject, log.followed(), log.durable()).await?;
-    Ok(Awake { log, subject, follow })
+    let directory = store.directory(id, READ_ROWS_MAX).await?;
+    Ok(Window::load(bucket, previous, store.keys(id, bucket).await?, directory))
 }
 
 /// The tail of a log on which no actor works; `None` when one should: follow-ups of its last events may not have been

@@ -65,11 +65,7 @@ impl<K: Ord + Clone, V> Kept<K, V> {
         if excess == 0 {
             return;
         }
-        let here = |key: &K| {
-            self.entries
-                .get(key)
-                .is_none_or(|entry| entry.touched <= self.durable || cluster::planted!(UnsafeEviction))
-        };
+        let here = |key: &K| self.entries.get(key).is_none_or(|entry| entry.touched <= self.durable);
         let goes = self.order.range(..self.clock).filter(|(_, key)| here(key)).take(excess);
         for (at, key) in goes.map(|(at, key)| (*at, key.clone())).collect::<Vec<_>>() {
             self.order.remove(&at);

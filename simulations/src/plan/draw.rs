@@ -17,6 +17,8 @@ pub const WORKSPACES_MIN: u64 = 3;
 const WEATHER_MS: (u64, u64) = (20_000, 45_000);
 /// One kind of fault in so many is part of a seed.
 const KIND_ONE_IN: u64 = 6;
+/// Kinds whose work is seldom seen when they strike: twice as many seeds have them.
+const SELDOM_SEEN: [&str; 4] = ["takeover", "panic-at", "lying-store", "broken-disk"];
 /// Most faults of one kind.
 const OF_KIND_MAX: u64 = 2;
 /// Most panics that follow upon one.
@@ -101,7 +103,7 @@ fn weighted<T>(chance: &Entropy, choices: impl Iterator<Item = (T, u64)> + Clone
 fn site(chance: &Entropy) -> Site {
     let offset_us = between(chance, (0, 1_000_000)) as i64 - 500_000;
     let drift_ppm = if chance.chance(1, 3) { between(chance, (0, 20_000)) as i64 - 10_000 } else { 0 };
-    Site { offset_us, drift_ppm, remote_store: chance.chance(1, 3) }
+    Site { offset_us, drift_ppm, remote_store: chance.chance(1, 2) }
 }
 
 fn workspace(chance: &Entropy, workload: &Workload, site: usize, aged: bool) -> Workspace {
@@ -206,7 +208,8 @@ fn faults(chance: &Entropy, plan: &Plan) -> Vec<Timed> {
     let mut faults = Vec::new();
     for kind in KINDS {
         let own = chance.fork(kind.name);
-        if !own.chance(1, KIND_ONE_IN) {
+        let one_in = if SELDOM_SEEN.contains(&kind.name) { KIND_ONE_IN / 2 } else { KIND_ONE_IN };
+        if !own.chance(1, one_in) {
             continue;
         }
         for _ in 0..1 + own.below(OF_KIND_MAX) {
@@ -242,7 +245,7 @@ fn fault(chance: &Entropy, name: &str, plan: &Plan) -> Option<Fault> {
         "panic-at" => Fault::PanicAt {
             site,
             point: below(chance, PANICS.len()),
-            passage: between(chance, (1, 60)),
+            passage: if chance.chance(1, 2) { between(chance, (1, 3)) } else { between(chance, (1, 60)) },
             more: if chance.chance(1, 4) { chance.below(PANICS_MORE_MAX) } else { 0 },
         },
         "crash-loop" => Fault::CrashLoop { site, times: between(chance, (2, 4)) },

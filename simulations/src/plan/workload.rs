@@ -40,7 +40,7 @@ pub const WORKLOADS: &[Workload] = &[
         people: (3, 6),
         channels: (2, 4),
         silent_members: (0, 0),
-        gap_ms: 1000,
+        gap_ms: 950,
         second_device_one_in: 4,
         deeds: &[
             ("post", 50),
@@ -70,7 +70,7 @@ pub const WORKLOADS: &[Workload] = &[
         people: (2, 4),
         channels: (2, 3),
         silent_members: (0, 0),
-        gap_ms: 1100,
+        gap_ms: 1050,
         second_device_one_in: 1,
         deeds: &[
             ("post", 50),
@@ -111,7 +111,7 @@ pub const WORKLOADS: &[Workload] = &[
         people: (3, 4),
         channels: (2, 2),
         silent_members: (0, 0),
-        gap_ms: 2800,
+        gap_ms: 2500,
         second_device_one_in: 6,
         deeds: &[("flood", 30), ("post", 40), ("mark", 10), ("reconnect", 2), ("again", 4), ("nonsense", 4)],
     },

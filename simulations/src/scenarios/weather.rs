@@ -30,10 +30,10 @@ use std::{
 };
 
 /// How often it is looked whether all is well again.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Looks in a row at which all must be well.
-const QUIET_LOOKS: u32 = 4;
+const QUIET_LOOKS: u32 = 2;
 
 /// The plan of a world: the one that was given, or the one that its seed draws.
 pub fn plan(world: &World, settings: &Settings) -> Plan {
