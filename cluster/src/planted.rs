@@ -92,8 +92,6 @@ bugs! {
 
     /// The newest bucket's keys are not loaded when a channel wakes.
     KeysNotLoaded: "keys-not-loaded" breaks "F4b, I6",
-    /// A log is loaded although an earlier owner's append landed while it was read.
-    LoadOfTwoMoments: "load-of-two-moments" breaks "F4b, I6",
     /// When a bucket is full, its keys are forgotten at once.
     PreviousKeysDropped: "previous-keys-dropped" breaks "I6",
     /// A known key with another body is answered as a retry.

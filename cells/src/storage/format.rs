@@ -10,16 +10,20 @@ use std::io;
 
 /// Version of tables, keys and rows that this build reads and writes.
 pub const FORMAT: u32 = 1;
-/// Memory for pages while opening is rehearsed.
-const REHEARSAL_CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Memory for pages while opening is rehearsed: none, so that nothing is left to close with once the overlay has ended.
+const REHEARSAL_CACHE_BYTES: usize = 0;
 const FORMAT_KEY: &[u8] = b"format";
 
 /// Opens the database on this disk, or creates it on an empty one. Tried on an overlay first, where every page is
 /// read if `verify`: a file that does not open is not written to.
 pub fn open(disk: &Disk, cache_bytes: usize, verify: bool) -> Result<Database, OpenError> {
     if disk.len().map_err(OpenError::Io)? > 0 && !disk.clear_unfinished().map_err(OpenError::Io)? {
-        let rehearsed = open_on(overlay(disk)?, REHEARSAL_CACHE_BYTES, verify)?;
-        // Closing writes too, and panics on damage that opening did not come across.
+        let overlay = overlay(disk)?;
+        let leash = overlay.leash();
+        let rehearsed = open_on(overlay, REHEARSAL_CACHE_BYTES, verify)?;
+        // Closing writes. On damage that opening did not come across redb panics there, and once more in its own
+        // clean-up, which ends the process: without its disk it fails instead.
+        leash.end();
         close(rehearsed).map_err(|trouble| OpenError::Damaged(trouble.refusal().to_string()))?;
     }
     open_on(disk.clone(), cache_bytes, false).inspect(|_| drop(disk.take_fault()))

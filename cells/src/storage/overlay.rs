@@ -7,7 +7,8 @@ use super::disk::Disk;
 use redb::StorageBackend;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Unit in which changes are kept, in bytes.
 const BLOCK_BYTES: u64 = 4096;
@@ -17,6 +18,18 @@ const BLOCK_BYTES: u64 = 4096;
 pub struct Overlay {
     disk: Disk,
     changes: Mutex<Changes>,
+    over: Arc<AtomicBool>,
+}
+
+/// Ends an overlay from outside: redb owns it.
+#[derive(Debug)]
+pub struct Leash(Arc<AtomicBool>);
+
+impl Leash {
+    /// From now on the overlay refuses everything.
+    pub fn end(self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -31,7 +44,16 @@ impl Overlay {
     /// Nothing is changed yet.
     pub fn new(disk: Disk) -> io::Result<Self> {
         let len = disk.len()?;
-        Ok(Self { disk, changes: Mutex::new(Changes { len, below: len, blocks: BTreeMap::new() }) })
+        let changes = Mutex::new(Changes { len, below: len, blocks: BTreeMap::new() });
+        Ok(Self { disk, changes, over: Arc::default() })
+    }
+    /// What ends it.
+    pub fn leash(&self) -> Leash {
+        Leash(self.over.clone())
+    }
+
+    fn goes_on(&self) -> io::Result<()> {
+        if self.over.load(Relaxed) { Err(io::Error::other("the overlay has ended")) } else { Ok(()) }
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
@@ -68,6 +90,7 @@ impl StorageBackend for Overlay {
         Ok(self.changes().len)
     }
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.goes_on()?;
         let changes = self.changes();
         if offset + out.len() as u64 > changes.len {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -80,6 +103,7 @@ impl StorageBackend for Overlay {
         Ok(())
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.goes_on()?;
         let mut changes = self.changes();
         let old = changes.len;
         (changes.len, changes.below) = (len, changes.below.min(len));
@@ -92,9 +116,10 @@ impl StorageBackend for Overlay {
         Ok(())
     }
     fn sync_data(&self) -> io::Result<()> {
-        Ok(())
+        self.goes_on()
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.goes_on()?;
         let mut changes = self.changes();
         for (number, at, range) in parts(offset, data.len()) {
             let mut block = self.block(&changes, number)?;
