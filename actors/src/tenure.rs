@@ -63,8 +63,8 @@ impl Tenure {
         let rows = self.0.claims.read(partition(slot)).await?;
         self.confirmed_us(slot).fetch_max(micros(asked), Relaxed);
         self.learn(&rows);
-        if self.claims_back() {
-            return self.claim_back(slot, &rows).await;
+        if cluster::planted!(ClaimsBack) && self.claim_back(&rows).await? {
+            return Box::pin(self.read(slot)).await;
         }
         Ok(rows.into_iter().find(|(row, _)| *row == slot).map(|(_, row)| row))
     }
@@ -76,39 +76,35 @@ impl Tenure {
     /// A row that names a later life of this node says that it has been replaced.
     fn learn(&self, rows: &[(Slot, SlotRow)]) {
         let me = self.0.routes.me();
-        let owners: Vec<(Slot, Owner)> =
-            rows.iter().filter_map(|(slot, row)| Some((*slot, Owner::of_row(*slot, row).ok()??))).collect();
+        let owners = owners(rows);
         let changed = self.0.routes.table().apply(&owners);
         let replaced =
             |(slot, owner): &(Slot, Owner)| changed.contains(slot) && me.is_other_life_of(&owner.node);
-        if cluster::planted!(StaleReadGrant) || self.claims_back() {
-            return;
-        }
-        if owners.iter().any(replaced) {
+        let stays = [cluster::planted!(StaleReadGrant), cluster::planted!(ClaimsBack)].contains(&true);
+        if !stays && owners.iter().any(replaced) {
             self.0.replaced.notify_one();
         }
     }
 
-    fn claims_back(&self) -> bool {
-        cluster::planted!(ClaimsBack)
-    }
-
-    /// What F2 forbids: it is here to be found.
-    async fn claim_back(&self, slot: Slot, rows: &[(Slot, SlotRow)]) -> Result<Option<SlotRow>, ClaimsError> {
+    /// What F2 forbids: it is here to be found. Answers whether there was something to claim.
+    async fn claim_back(&self, rows: &[(Slot, SlotRow)]) -> Result<bool, ClaimsError> {
         let me = self.0.routes.me();
-        let owners = rows.iter().filter_map(|(slot, row)| Some((*slot, Owner::of_row(*slot, row).ok()??)));
-        let lost = owners.filter(|(_, owner)| me.is_other_life_of(&owner.node));
+        let lost = owners(rows).into_iter().filter(|(_, owner)| me.is_other_life_of(&owner.node));
         let claims: Vec<_> = lost.map(|(slot, owner)| Owner::claim(slot, Some(&owner), me)).collect();
+        let any = !claims.is_empty();
         self.0.claims.claim(claims).await?;
-        let rows = self.0.claims.read(partition(slot)).await?;
-        self.learn(&rows);
-        Ok(rows.into_iter().find(|(row, _)| *row == slot).map(|(_, row)| row))
+        Ok(any)
     }
 
     /// Completes when another life of this node has taken its slots.
     pub async fn replaced(&self) {
         self.0.replaced.notified().await;
     }
+}
+
+/// Rows that name an owner.
+fn owners(rows: &[(Slot, SlotRow)]) -> Vec<(Slot, Owner)> {
+    rows.iter().filter_map(|(slot, row)| Some((*slot, Owner::of_row(*slot, row).ok()??))).collect()
 }
 
 fn partition(slot: Slot) -> u16 {

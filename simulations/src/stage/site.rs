@@ -166,8 +166,7 @@ impl Site {
     }
     /// All its machines that are up.
     pub fn up(&self) -> Vec<MachineId> {
-        let mut all = self.machines.to_vec();
-        all.dedup();
+        let mut all = self.of_the_node();
         all.extend(self.store_machine);
         all.retain(|machine| self.world.life(*machine).is_some());
         all
@@ -182,9 +181,13 @@ impl Site {
     }
     /// How often its node was started, on either machine.
     pub fn starts(&self) -> u64 {
+        self.of_the_node().into_iter().map(|machine| self.world.boots(machine)).sum()
+    }
+    /// The machines on which its node may run.
+    fn of_the_node(&self) -> Vec<MachineId> {
         let mut machines = self.machines.to_vec();
         machines.dedup();
-        machines.into_iter().map(|machine| self.world.boots(machine)).sum()
+        machines
     }
     /// Waits in world time.
     pub async fn rest(&self, span: Duration) {
@@ -307,9 +310,7 @@ impl Site {
     /// Sets the clock of both machines.
     pub fn set_clock(&self, change: impl Fn(Skew) -> Skew) {
         let skew = change(self.world.clock(self.machine()).skew());
-        let mut machines = self.machines.to_vec();
-        machines.dedup();
-        machines.into_iter().for_each(|machine| self.world.set_skew(machine, skew));
+        self.of_the_node().into_iter().for_each(|machine| self.world.set_skew(machine, skew));
     }
 
     /// When this life ends, the disk becomes what the machine will find.
