@@ -12,6 +12,7 @@ mod overlay;
 mod pages;
 mod reads;
 mod retain;
+mod slots;
 mod tables;
 mod views;
 mod write;
@@ -23,7 +24,7 @@ use actors::store::{
     Answer, Append, Appended, KeySeen, Listed, LogId, LogPage, MessageRange, ReactionCount, Store, StoreError,
 };
 use actors::store::{fence, page::rows_max};
-use cluster::claims::{Claim, ClaimOutcome, Claims, ClaimsError, SLOTS_PER_PARTITION};
+use cluster::claims::{Claim, ClaimOutcome, Claims, ClaimsError};
 use cluster::host::Host;
 use cluster::slots::Slot;
 use disk::{Disk, DiskFile};
@@ -357,10 +358,7 @@ impl Store for RedbStore {
 
 impl Claims for RedbStore {
     fn read(&self, partition: u16) -> BoxFuture<'static, Result<Vec<(Slot, SlotRow)>, ClaimsError>> {
-        let first = partition * SLOTS_PER_PARTITION;
-        let rows = Self::read(self, "claims_read", move |snapshot| {
-            reads::slots(snapshot, first..first + SLOTS_PER_PARTITION)
-        });
+        let rows = Self::read(self, "claims_read", move |snapshot| slots::read(snapshot, partition));
         rows.map(|rows| rows.map_err(|error| ClaimsError(error.to_string()))).boxed()
     }
     /// The file is locked.

@@ -119,12 +119,13 @@ impl Ring {
     /// The first [`LANE_CHOICES`] different nodes from a point on, once around.
     fn walk(&self, start: &Start) -> Vec<usize> {
         let first = self.ring.get(start).map_or(0, |entry| self.places[place_of(entry)]);
-        let mut found = Vec::with_capacity(LANE_CHOICES);
+        let choices = LANE_CHOICES.min(self.nodes.len());
+        let mut found = Vec::with_capacity(choices);
         for node in self.order[first..].iter().chain(&self.order[..first]) {
             if !found.contains(node) {
                 found.push(*node);
             }
-            if found.len() == LANE_CHOICES {
+            if found.len() == choices {
                 break;
             }
         }

@@ -57,7 +57,7 @@ macro_rules! kinds {
 kinds! {
     LogRow = 1, Head = 2, BucketRow = 3, MessageRow = 4, ReactionRow = 5, MemberRow = 6, JoinedRow = 7,
     MarkRow = 8, UserRow = 9, ConversationRow = 10, WorkspaceRow = 11, TokenRow = 12, SlotRow = 13,
-    BodyRow = 14, ReplyOfRow = 15, ActiveRow = 16,
+    BodyRow = 14, ReplyOfRow = 15, ActiveRow = 16, PartitionRow = 17,
 }
 
 fn checksum(kind: u8, place: &[u8], payload: &[u8]) -> [u8; 4] {

@@ -42,7 +42,7 @@ pub const RECONNECT: Duration = Duration::from_millis(500);
 
 /// Bytes that a client asks its socket for at once. The library clears them for each read: its 128 KiB were 40 % of
 /// everything that a run did.
-const READ_BYTES: usize = 4096;
+const READ_BYTES: usize = 1024;
 
 /// Who a client is, where it stands, and what it will do.
 pub struct Person {

@@ -4,12 +4,13 @@ use super::OpenError;
 use super::disk::Disk;
 use super::engine::{Trouble, caught, close};
 use super::overlay::Overlay;
+use super::slots;
 use super::tables::{Tables, defs};
 use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableError};
 use std::io;
 
 /// Version of tables, keys and rows that this build reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Memory for pages while opening is rehearsed: none, so that nothing is left to close with once the overlay has ended.
 const REHEARSAL_CACHE_BYTES: usize = 0;
 const FORMAT_KEY: &[u8] = b"format";
@@ -53,7 +54,7 @@ fn open_on(backend: impl StorageBackend, cache_bytes: usize, verify: bool) -> Re
     }
 }
 
-/// The format that the file has; an empty database becomes one of this build.
+/// The format that the file has; an empty database becomes one of this build, one of format 1 is rewritten to it.
 fn check(database: &Database) -> Result<u32, Trouble> {
     let snapshot = database.begin_read()?;
     let found = match snapshot.open_table(defs::format) {
@@ -61,13 +62,17 @@ fn check(database: &Database) -> Result<u32, Trouble> {
         Err(TableError::TableDoesNotExist(_)) if snapshot.list_tables()?.next().is_none() => None,
         Err(error) => return Err(error.into()),
     };
-    match found {
+    let is_first = match found {
+        Some(Ok(1)) => true,
         Some(Ok(format)) => return Ok(format),
         Some(Err(_)) => return Err(Trouble::Damaged("the format row is not a number".into())),
-        None => {}
-    }
+        None => false,
+    };
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(true);
+    if is_first {
+        slots::migrate(&transaction)?;
+    }
     Tables::open(&transaction)?.format.insert(FORMAT_KEY, FORMAT.to_be_bytes().as_slice())?;
     transaction.commit()?;
     Ok(FORMAT)
@@ -83,5 +88,54 @@ fn refused(error: DatabaseError) -> OpenError {
         },
         DatabaseError::DatabaseAlreadyOpen => OpenError::Locked,
         other => OpenError::Damaged(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::keys::Key;
+    use crate::storage::tables::{Definition, put};
+    use cluster::claims::{Claim, ClaimOutcome};
+    use cluster::slots::Slot;
+    use proto::v1::SlotRow;
+
+    fn row(epoch: u64) -> SlotRow {
+        SlotRow { epoch, node: "n1".into(), boot: 7, cell: "a".into() }
+    }
+
+    fn slot(number: u16) -> Slot {
+        Slot::new(number).expect("a slot")
+    }
+
+    #[test]
+    fn a_file_with_a_row_a_slot_keeps_its_claims() {
+        let builder = redb::Builder::new();
+        let database =
+            builder.create_with_backend(redb::backends::InMemoryBackend::new()).expect("it is new");
+        let old = database.begin_write().expect("nobody else writes");
+        {
+            let mut slots = old.open_table(Definition::new("slot")).expect("a table");
+            for (number, epoch) in [(0, 3), (63, 4), (64, 5), (4095, 6)] {
+                put(&mut slots, &Key::slot(slot(number)), &row(epoch)).expect("a row");
+            }
+            let mut format = old.open_table(defs::format).expect("a table");
+            format.insert(FORMAT_KEY, 1u32.to_be_bytes().as_slice()).expect("a row");
+        }
+        old.commit().expect("memory takes it");
+
+        assert_eq!(check(&database).expect("it opens"), FORMAT);
+        let snapshot = database.begin_read().expect("it reads");
+        assert_eq!(slots::read(&snapshot, 0).expect("rows"), [(slot(0), row(3)), (slot(63), row(4))]);
+        assert_eq!(slots::read(&snapshot, 1).expect("rows"), [(slot(64), row(5))]);
+        assert_eq!(slots::one(&snapshot, slot(4095)).expect("a row"), row(6));
+        assert_eq!(slots::one(&snapshot, slot(100)).expect("a row"), SlotRow::default());
+        assert!(snapshot.open_table(Definition::new("slot")).is_err(), "the old table is still there");
+
+        // What was claimed goes on from there.
+        let transaction = database.begin_write().expect("nobody else writes");
+        let claim = Claim { slot: slot(63), from_epoch: 3, to: row(9) };
+        let outcomes = Tables::open(&transaction).expect("tables").claim(&[claim]).expect("outcomes");
+        assert_eq!(outcomes, [ClaimOutcome::Refused(row(4))]);
     }
 }

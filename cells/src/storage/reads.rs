@@ -8,7 +8,7 @@ use actors::store::page::{LOG_PAGE_BYTES, rows_max};
 use actors::store::{KeySeen, LogId, LogPage, body_hash, key_hash};
 use cluster::slots::Slot;
 use prost::Message;
-use proto::v1::{ActiveRow, BucketRow, Event, Head, LogRow, SlotRow};
+use proto::v1::{ActiveRow, BucketRow, Event, Head, LogRow};
 use redb::{ReadTransaction, ReadableTable};
 use std::collections::BTreeSet;
 
@@ -162,39 +162,26 @@ pub fn active(snapshot: &ReadTransaction, slot: Slot, minute: u64) -> Result<Vec
 /// Channels of the newest two recorded minutes of every slot.
 pub fn last_active(snapshot: &ReadTransaction) -> Result<Vec<LogId>, Trouble> {
     let rows = frozen(snapshot, defs::active)?;
-    let mut logs = BTreeSet::new();
-    for slot in Slot::all() {
+    let (mut logs, mut from) = (BTreeSet::new(), Key::default());
+    // From slot to slot that has rows: most have none.
+    while let Some(row) = ReadableTable::range::<&[u8]>(&rows, from.bytes()..)?.next() {
+        let unparsed = |key: &[u8]| damaged("active", key, "its key does not parse");
+        let key = row?.0;
+        let slot = Parts::of(key.value()).u16().and_then(Slot::new).ok_or_else(|| unparsed(key.value()))?;
         let at = Key::slot(slot);
         let end = at.end();
         let mut newest = None;
         for row in ReadableTable::range::<&[u8]>(&rows, at.bytes()..end.as_slice())?.rev() {
             let (key, row) = row?;
             let ActiveRow {} = open("active", key.value(), row.value())?;
-            let unparsed = || damaged("active", key.value(), "its key does not parse");
-            let mut parts = Parts::after(&at, key.value()).ok_or_else(unparsed)?;
-            let minute = parts.u64().ok_or_else(unparsed)?;
+            let mut parts = Parts::after(&at, key.value()).ok_or_else(|| unparsed(key.value()))?;
+            let minute = parts.u64().ok_or_else(|| unparsed(key.value()))?;
             if minute + 1 < *newest.get_or_insert(minute) {
                 break;
             }
-            logs.insert(parts.log().ok_or_else(unparsed)?);
+            logs.insert(parts.log().ok_or_else(|| unparsed(key.value()))?);
         }
+        from = Key::default().raw(&end);
     }
     Ok(logs.into_iter().collect())
-}
-
-/// Claims of a range of slots, those that exist.
-pub fn slots(
-    snapshot: &ReadTransaction,
-    range: std::ops::Range<u16>,
-) -> Result<Vec<(Slot, SlotRow)>, Trouble> {
-    let key = |number: u16| Key::default().u16(number);
-    let mut slots = Vec::new();
-    let rows = frozen(snapshot, defs::slot)?;
-    for row in ReadableTable::range::<&[u8]>(&rows, key(range.start).bytes()..key(range.end).bytes())? {
-        let (key, row) = row?;
-        let slot = Parts::of(key.value()).u16().and_then(Slot::new);
-        let slot = slot.ok_or_else(|| damaged("slot", key.value(), "its key does not parse"))?;
-        slots.push((slot, open("slot", key.value(), row.value())?));
-    }
-    Ok(slots)
 }

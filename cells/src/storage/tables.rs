@@ -39,7 +39,7 @@ macro_rules! tables {
 }
 tables! {
     log, head, directory, body, message, thread, reply_of, reaction, member, joined, mark, user, conversation,
-    workspace, token, active, slot, format,
+    workspace, token, active, partition, format,
 }
 
 /// Opens a table of a read transaction.

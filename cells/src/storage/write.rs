@@ -1,4 +1,4 @@
-//! What a write transaction does for one append, one batch of claims or one step of retention.
+//! What a write transaction does for one append.
 //!
 //! Any trouble on the way leaves the transaction unusable; the writer drops it and tries the jobs one by one.
 
@@ -7,9 +7,8 @@ use super::keys::{Key, Parts};
 use super::tables::{BodyOf, Tables, damaged, get, open, open_header, put, put_bodied};
 use actors::store::fence::{self, ACTIVE_MINUTES_MAX, ACTIVE_PRUNED_MAX, Fits};
 use actors::store::{Append, Appended, LogId, redact};
-use cluster::claims::{Claim, ClaimOutcome};
 use cluster::slots::Slot;
-use proto::v1::{ActiveRow, BucketRow, Head, LogRow, SlotRow};
+use proto::v1::{ActiveRow, BucketRow, Head, LogRow};
 use redb::ReadableTable;
 
 /// The newest bucket of a log.
@@ -88,21 +87,5 @@ impl Tables<'_> {
             self.active.remove(key.as_slice())?;
         }
         put(&mut self.active, &key, &ActiveRow {})
-    }
-
-    /// Applies claims in order, each by itself.
-    pub fn claim(&mut self, claims: &[Claim]) -> Result<Vec<ClaimOutcome>, Trouble> {
-        let mut outcomes = Vec::with_capacity(claims.len());
-        for claim in claims {
-            let key = Key::slot(claim.slot);
-            let there: SlotRow = get(&self.slot, "slot", &key)?.unwrap_or_default();
-            outcomes.push(if there.epoch == claim.from_epoch {
-                put(&mut self.slot, &key, &claim.to)?;
-                ClaimOutcome::Applied
-            } else {
-                ClaimOutcome::Refused(there)
-            });
-        }
-        Ok(outcomes)
     }
 }

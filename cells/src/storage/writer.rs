@@ -5,16 +5,15 @@
 
 use super::StorageConfig;
 use super::engine::{Engine, NotDone, Trouble};
-use super::keys::Key;
 use super::reads;
 use super::retain::Retained;
-use super::tables::{Tables, defs, frozen, get};
+use super::slots;
+use super::tables::Tables;
 use actors::store::{Append, Appended, LogId, StoreError};
 use cluster::claims::{Claim, ClaimOutcome};
 use cluster::host::{FaultPoint, Host};
 use prost::Message;
 use proto::ts::Micros;
-use proto::v1::SlotRow;
 use redb::ReadTransaction;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -135,9 +134,7 @@ impl Work {
             (Self::Claim(claims), Done::Claimed(outcomes)) => {
                 let last = claims.iter().zip(outcomes).rev().find(|(_, out)| **out == ClaimOutcome::Applied);
                 let Some((claim, _)) = last else { return Ok(None) };
-                let row: Option<SlotRow> =
-                    get(&frozen(snapshot, defs::slot)?, "slot", &Key::slot(claim.slot))?;
-                Ok(Some(row.as_ref() == Some(&claim.to)))
+                Ok(Some(slots::one(snapshot, claim.slot)? == claim.to))
             }
             _ => Ok(None),
         }

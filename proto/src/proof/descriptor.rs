@@ -2,7 +2,7 @@
 //! reserved number. What is there is a promise: numbers keep their meaning for ever.
 //!
 //! To accept an addition, or a removal whose number the schema now reserves: delete the file, run this test,
-//! which writes it anew and fails once, and commit it with a line in CHANGES.md.
+//! which writes it anew and fails once, and commit it with the reason.
 
 use super::schema::Schema;
 use prost_types::field_descriptor_proto::Label;
@@ -86,14 +86,14 @@ fn the_schema_keeps_every_number_it_ever_promised() {
     let new = current();
     let Ok(text) = fs::read_to_string(FILE) else {
         fs::write(FILE, render(&new)).expect("golden/ is writable");
-        panic!("{FILE} was missing and has been written; commit it with a line in CHANGES.md");
+        panic!("{FILE} was missing and has been written; commit it with the reason");
     };
     let (broken, added) = compare(&parse(&text), &new);
     assert!(broken.is_empty(), "the schema breaks its promises:\n{}", broken.join("\n"));
     assert!(
         added.is_empty(),
         "the schema promises more than {FILE}:\n{}\nDelete that file, run this test again, which writes it, \
-         and commit it with a line in CHANGES.md.",
+         and commit it with the reason.",
         added.join("\n")
     );
 }

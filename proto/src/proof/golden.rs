@@ -2,7 +2,7 @@
 //! hex as an older build wrote them. Both must mean the same today, in both directions.
 //!
 //! To add a sample: run this test, which writes the missing file and fails once; look at it and commit it. To
-//! replace one (only when CHANGES.md says why old bytes may change their meaning): delete it and run again.
+//! replace one (only when old bytes may change their meaning: the commit says why): delete it and run again.
 
 use super::schema::{Pick, Schema};
 use super::{Kind, kinds};

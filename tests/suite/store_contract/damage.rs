@@ -257,7 +257,7 @@ fn a_file_of_another_format_is_refused_with_both_numbers() {
     let before = disk.bytes();
     let why = opened(&disk).expect_err("a newer format");
     assert!(matches!(why, OpenError::Format { found: 77 }), "{why}");
-    assert!(why.to_string().contains("format 77") && why.to_string().contains("format 1"), "{why}");
+    assert!(why.to_string().contains("format 77") && why.to_string().contains("format 2"), "{why}");
     let tables = |bytes: &[u8]| find(bytes, "format");
     assert_eq!(tables(&disk.bytes()), tables(&before));
 }
