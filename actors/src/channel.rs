@@ -23,12 +23,12 @@ use crate::gate::{Admitted, Permit};
 use crate::router::Router;
 use crate::slot::SlotMessage;
 use crate::store::{BUCKET_ROWS, LogId, StoreError};
-use crate::subject::{Loaded, Need, Subject};
+use crate::subject::{Need, Subject};
 use audience::Audience;
 use cluster::host::FaultPoint;
 use cluster::slots::Slot;
 use flight::{Landed, Pilot};
-use load::Awake;
+use load::{Awake, Row};
 use log::Log;
 use parking::Parking;
 use promise::Promise;
@@ -74,7 +74,7 @@ pub enum ChannelMessage {
     /// The log has been read.
     Loaded(Box<Result<Awake, StoreError>>),
     /// A row has been read, by the read of this number.
-    RowLoaded(u64, Need, Box<Result<Loaded, StoreError>>),
+    RowLoaded(u64, Need, Box<Result<Row, StoreError>>),
     /// The batch under way came to its end.
     Landed(Landed),
     /// A follow-up of this event is done; `None`: the task that did it failed.

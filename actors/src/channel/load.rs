@@ -149,8 +149,26 @@ async fn unfollowed(
     Ok(follow)
 }
 
-/// Reads the row that a command waits for.
-pub fn row(store: &dyn Store, id: &LogId, need: Need) -> BoxFuture<'static, Result<Loaded, StoreError>> {
+/// A row that a command waited for.
+#[derive(Debug)]
+pub struct Row {
+    /// What it says.
+    pub loaded: Loaded,
+    /// The log's tail after it was read: the row says nothing of any later event.
+    pub tail: u64,
+}
+
+/// Reads the row that a command waits for, and then the log's tail: an event of an earlier owner that landed after this
+/// one loaded the log may be in the row.
+pub async fn row(store: Arc<dyn Store>, id: LogId, need: Need) -> Result<Row, StoreError> {
+    // A closed bucket has all its keys.
+    let is_closed = matches!(need, Need::Keys(_));
+    let loaded = read_row(&*store, &id, need).await?;
+    let head = if is_closed { None } else { store.head(&id).await? };
+    Ok(Row { loaded, tail: head.map_or(0, |(_, head)| head.tail) })
+}
+
+fn read_row(store: &dyn Store, id: &LogId, need: Need) -> BoxFuture<'static, Result<Loaded, StoreError>> {
     match need {
         Need::Keys(bucket) => {
             let read = store.keys(id, bucket);

@@ -83,6 +83,10 @@ impl Log {
     pub fn durable(&self) -> u64 {
         self.durable
     }
+    /// Last seq that may be in the store by now, as far as this owner has written.
+    pub fn flown(&self) -> u64 {
+        self.durable + self.flying.len() as u64
+    }
     /// Up to which seq follow-ups are done.
     pub fn followed(&self) -> u64 {
         self.followed

@@ -1,6 +1,7 @@
 //! A channel's turns: a command comes in, an event goes out.
 
 use super::flight::Landed;
+use super::load::Row;
 use super::log::{Staged, bucket_of};
 use super::promise::Promise;
 use super::window::Seen;
@@ -18,6 +19,7 @@ use proto::refusal::Refusal;
 use proto::ts::Micros;
 use proto::v1::Event;
 use proto::v1::event::Body;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -140,7 +142,7 @@ impl ChannelState {
         }
         metrics::counter!("waggle_rows_loaded_total").increment(1);
         let read = self.parking.reading(need.about());
-        let row = load::row(&*self.args.pilot.store, &self.args.id, need.clone());
+        let row = load::row(self.args.pilot.store.clone(), self.args.id.clone(), need.clone());
         let failed = Err(StoreError::Unavailable("a row could not be read".into()));
         let promise =
             Promise::new(&self.myself, ChannelMessage::RowLoaded(read, need.clone(), Box::new(failed)));
@@ -150,10 +152,13 @@ impl ChannelState {
     }
 
     /// A row is here: the commands that waited for it run in their order, until one needs another row.
-    pub(crate) fn row_loaded(&mut self, read: u64, need: Need, loaded: Result<Loaded, StoreError>) {
+    pub(crate) fn row_loaded(&mut self, read: u64, need: Need, row: Result<Row, StoreError>) {
         let Some(hot) = &mut self.hot else { return };
         let Some(mut line) = self.parking.take(need.about(), read) else { return };
-        match loaded {
+        if row.as_ref().is_ok_and(|row| row.tail > hot.log.flown()) {
+            return self.row_overtaken(need, line);
+        }
+        match row.map(|row| row.loaded) {
             Ok(Loaded::Keys(bucket, keys)) => {
                 self.args.pilot.host.fault(FaultPoint::OldKeysRead);
                 hot.log.learn(bucket, keys);
@@ -177,6 +182,22 @@ impl ChannelState {
             }
         }
         self.depart();
+    }
+
+    /// A row may have an event of another owner in it that memory has not: it decides nothing. A batch under way finds
+    /// out by itself, and what is parked then starts over with it, or reads again.
+    fn row_overtaken(&mut self, need: Need, mut line: VecDeque<(Command, Admitted)>) {
+        metrics::counter!("waggle_rows_overtaken_total").increment(1);
+        let Some(hot) = &self.hot else { return };
+        if hot.log.is_idle() {
+            self.waiting.extend(line);
+            return self.start_over(None);
+        }
+        let flown = hot.log.flown();
+        if let Some(first) = line.pop_front() {
+            self.parking.push_front(need.about(), first, line);
+            self.parking.delay(flown, need);
+        }
     }
 
     /// Sends the next batch on its way, if none is.

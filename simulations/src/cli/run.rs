@@ -27,7 +27,8 @@ pub struct Run {
     /// So many seeds that nobody has run before.
     #[arg(long)]
     fresh: Option<u64>,
-    /// A file of seeds that failed once, which are run first: a seed and its reason a line.
+    /// A file of seeds that failed once, which are run first: a seed and its reason a line. The plan of a seed that is
+    /// in `plans/SEED.json` beside the file is followed, whatever the seed draws by now.
     #[arg(long)]
     kept: Option<PathBuf>,
     /// Fewest virtual hours of the whole run.
@@ -96,7 +97,7 @@ impl Run {
         }
         let (mut totals, mut watch, mut failed) = (Totals::default(), Watch::default(), false);
         let weather = self.what.scenario == simulations::scenarios::DEFAULT && self.what.workload.is_none();
-        pool::run(seeds.into_iter(), &|seed| pool::start(seed, &self.what, None), &mut |ended| {
+        pool::run(seeds.into_iter(), &|seed| pool::start(seed, &self.what_of(seed), None), &mut |ended| {
             if self.json {
                 print!("{}", ended.stdout);
             } else if !self.is_judged() && !ended.line.is_null() {
@@ -139,6 +140,13 @@ impl Run {
             eprintln!("seed {seed} broke «{property}»: keep it in simulations/seeds.txt when it is mended");
         }
         enough
+    }
+
+    /// What is run with a seed: its kept plan, if it has one.
+    fn what_of(&self, seed: u64) -> What {
+        let beside = self.kept.as_ref().and_then(|file| file.parent());
+        let kept = beside.map(|folder| folder.join("plans").join(format!("{seed}.json")));
+        What { plan: kept.filter(|plan| plan.exists()).or(self.what.plan.clone()), ..self.what.clone() }
     }
 
     fn kept_seeds(&self) -> anyhow::Result<Vec<u64>> {
