@@ -74,6 +74,11 @@ impl Oracle {
         in_order::resumed(client, channel, shown, from)
     }
 
+    /// Somebody says this without a key: an edit of the Web API.
+    pub fn said(&self, channel: &str, text: &str) {
+        self.book().unkeyed.insert((channel.to_owned(), logs::text_hash(text)));
+    }
+
     /// A client was shown an event of a channel that it follows.
     pub fn shown(&self, client: usize, channel: &str, event: &Event) -> Result<(), Violation> {
         let mut book = self.book();

@@ -145,6 +145,12 @@ pub enum Do {
     Range { channel: usize, back: u64, limit: u32 },
     /// Reads a page of history by the Web API.
     History { channel: usize, limit: usize },
+    /// A script looks something up by the Web API, or makes a mistake; `what` counts through all that there is.
+    Look { what: usize, channel: usize, person: usize, back: usize },
+    /// Stops following a channel and goes on a moment later, from where it was.
+    Pause { channel: usize },
+    /// An operator runs an admin verb; `what` counts through all that there are.
+    Administer { what: usize, channel: usize, person: usize },
     /// Drops the connection and comes back.
     Reconnect,
     /// Sends an acknowledged command once more, blindly, under its key; or another text under it.
@@ -221,6 +227,9 @@ names! {
     Direct "direct";
     Range "range";
     History "history";
+    Look "look";
+    Pause "pause";
+    Administer "administer";
     Reconnect "reconnect";
     Again "again";
     Nonsense "nonsense";

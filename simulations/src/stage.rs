@@ -22,6 +22,7 @@ use crate::{
     },
 };
 use actors::{
+    admin::bootstrap,
     command::{Command, Verb},
     config::Config,
     store::LogId,
@@ -115,6 +116,9 @@ impl Stage {
             let config = Config { public_url, ..if plan.tight { tight() } else { Config::default() } };
             let site = Arc::new(Site::new(world, number, &machines, site.remote_store, config));
             boot(&site).await?;
+            if number == 0 {
+                demo(&site).await?;
+            }
             sites.push(site);
         }
         let oracle = Oracle::default();
@@ -222,7 +226,9 @@ impl Stage {
             let mine = client.workspace == workspace && client.person == person;
             match &deed.what {
                 Do::Join { channel } | Do::Leave { channel } if mine => _ = moves.insert(*channel),
-                Do::Kick { channel, person: whom } if client.workspace == workspace && *whom == person => {
+                Do::Administer { channel, person: whom, .. } | Do::Kick { channel, person: whom }
+                    if client.workspace == workspace && *whom == person =>
+                {
                     moves.insert(*channel);
                 }
                 _ => {}
@@ -308,7 +314,7 @@ impl Stage {
 
 /// What an operator does in an admin's name.
 pub fn is_admins(what: &Do) -> bool {
-    matches!(what, Do::Kick { .. } | Do::Revoke)
+    matches!(what, Do::Kick { .. } | Do::Revoke | Do::Administer { .. })
 }
 
 /// Boots a site until it is up: whoever dies while it starts is started again.
@@ -320,6 +326,19 @@ pub async fn boot(site: &Site) -> Result<(), Violation> {
             Err(NotUp::Died) => site.rest(REST).await,
         }
     }
+}
+
+/// An empty store gets a workspace to start in, once.
+async fn demo(site: &Site) -> Result<(), Violation> {
+    let node = site.node().expect("it was booted just now");
+    for is_empty in [true, false] {
+        let made = bootstrap(&node.context).await;
+        let made = made.map_err(|error| Violation::new("an empty store can be seeded", error.to_string()))?;
+        if made.is_some() != is_empty {
+            return Err(Violation::new("an empty store can be seeded", format!("{is_empty}: {made:?}")));
+        }
+    }
+    Ok(())
 }
 
 /// A message by the system into every conversation, after everybody has left.

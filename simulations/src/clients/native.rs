@@ -17,8 +17,8 @@ use futures::SinkExt;
 use proto::{
     frame::{self, WireForm},
     v1::{
-        ClientFrame, Content, Cursor, Hello, Post, Refused, ServerFrame, Typing, client_frame::Frame as Ask,
-        server_frame::Frame as Say,
+        ClientFrame, Content, Cursor, Follow, Hello, Ping, Post, Refused, ServerFrame, Typing, Unfollow,
+        client_frame::Frame as Ask, server_frame::Frame as Say,
     },
 };
 use std::{
@@ -65,6 +65,11 @@ pub struct Native {
     token: String,
     hang_up: bool,
     welcome: bool,
+    /// Channels that are not followed, by the ping whose answer comes behind all that was still on its way, and then by
+    /// the frame that asks to go on.
+    paused: BTreeMap<u64, String>,
+    /// Channels to follow again.
+    resumes: Vec<String>,
 }
 
 impl Native {
@@ -80,6 +85,8 @@ impl Native {
             token: String::new(),
             hang_up: false,
             welcome: false,
+            paused: BTreeMap::new(),
+            resumes: Vec::new(),
         }
     }
 
@@ -140,6 +147,8 @@ impl Native {
         let (token, client) = (self.token.clone(), format!("device {}", self.person.number));
         let hello = Hello { token, cursors, client, manual: false };
         (self.welcome, self.hang_up) = (false, false);
+        self.paused.clear();
+        self.resumes.clear();
         if self.say(&mut socket, 0, Ask::Hello(hello)).await.is_none() {
             return;
         }
@@ -187,6 +196,13 @@ impl Native {
             self.person.world.count_deed(deed.what.name());
             self.begin(deed.what, socket).await?;
         }
+        while let Some(channel) = self.resumes.pop() {
+            let at = self.person.oracle.cursor(self.person.number, &self.person.name_of(&channel));
+            let cursors = at.map(|seq| Cursor { channel: channel.clone(), seq }).into_iter().collect();
+            self.asked += 1;
+            self.paused.insert(self.asked, channel);
+            self.say(socket, self.asked, Ask::Follow(Follow { cursors })).await?;
+        }
         let now = self.person.host.monotonic();
         let due = self.open.iter().filter(|(_, open)| open.due.is_some_and(|due| due <= now));
         let due: Vec<u64> = due.map(|(id, _)| *id).collect();
@@ -210,6 +226,14 @@ impl Native {
                 let channel = self.person.channel(channel)?;
                 self.person.types(&channel);
                 self.say(socket, 0, Ask::Typing(Typing { channel })).await?;
+            }
+            Do::Pause { channel } => {
+                let channel = self.person.channel(channel)?;
+                let unfollow = Unfollow { channels: vec![channel.clone()] };
+                self.say(socket, 0, Ask::Unfollow(unfollow)).await?;
+                self.asked += 1;
+                self.paused.insert(self.asked, channel);
+                self.say(socket, self.asked, Ask::Ping(Ping { note: String::new() })).await?;
             }
             Do::Flood { channel, count } => {
                 for _ in 0..count {
@@ -345,6 +369,14 @@ impl Native {
                 }
             }
             Some(Say::Typed(typed)) => self.person.hears_typing(&typed.channel, &typed.user),
+            Some(Say::Pong(_)) => self.resumes.extend(self.paused.remove(&frame.re)),
+            Some(Say::Following(following)) => {
+                self.paused.remove(&frame.re);
+                for cursor in following.tails {
+                    let name = self.person.name_of(&cursor.channel);
+                    self.person.judge(oracle.follows(number, &name, cursor.seq));
+                }
+            }
             Some(Say::Lagging(_)) => self.person.world.count("client.lagged", 1),
             Some(Say::GoAway(_)) => self.hang_up = true,
             Some(Say::SkipTo(skip)) => {
@@ -381,7 +413,8 @@ impl Native {
 
     fn refused(&mut self, re: u64, refused: &Refused) {
         let Some(open) = self.open.get_mut(&re) else {
-            // Of nonsense.
+            // Of nonsense; or it may not go on now, and comes again.
+            self.hang_up |= self.paused.remove(&re).is_some();
             return self.person.world.count_refusal(&refused.code);
         };
         let again =

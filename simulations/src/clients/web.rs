@@ -1,9 +1,14 @@
 //! A script on Slack's Web API over kept-alive HTTP/1.1. Messages carry a key of their own (`client_msg_id`) and are
 //! repeated until they are answered; what Slack gives no key is asked once.
 
+mod looks;
+
+pub use looks::LOOKS;
+
 use crate::{
     clients::{PATIENCE, Person, RECONNECT, Refusal, Verdict, knows::Knows},
     plan::Do,
+    promises::{heard, no_phantom},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -13,20 +18,30 @@ use hyper::{
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use hyper_util::rt::TokioIo;
+use looks::{Carried, Due, Known};
 use proto::ts;
 use serde_json::{Value, json};
-use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::atomic::Ordering::Relaxed,
+    time::Duration,
+};
 
 /// Errors after which a call makes sense again; a token that was just revoked is replaced by another.
 const PASSING: [&str; 4] = ["service_unavailable", "internal_error", "ratelimited", "token_revoked"];
 /// Errors that leave open whether it was done.
 const UNKNOWN: [&str; 1] = ["internal_error"];
 
+/// Between the parts of a multipart body.
+const BOUNDARY: &str = "a-line-that-nobody-writes";
+
 /// The script.
 pub struct Web {
     person: Person,
     knows: Knows,
     waiting: VecDeque<Call>,
+    /// Where the last page of a list ended, by method.
+    cursors: BTreeMap<&'static str, String>,
 }
 
 /// A call that waits for its answer.
@@ -38,11 +53,14 @@ struct Call {
     /// Of a message; other calls have none and are asked once.
     key: Option<String>,
     tries: u32,
+    carried: Carried,
+    /// What a lookup or a mistake must be answered.
+    due: Option<Due>,
 }
 
 /// A call without a key.
 fn plain(method: &'static str, kind: &'static str, channel: String, body: Value) -> Call {
-    Call { method, body, kind, channel, key: None, tries: 0 }
+    Call { method, body, kind, channel, key: None, tries: 0, carried: Carried::Json, due: None }
 }
 
 /// What became of a call.
@@ -53,7 +71,7 @@ pub enum Outcome {
     Cut,
 }
 
-/// Calls a method over a connection.
+/// Calls a method over a connection, with its arguments as JSON.
 pub async fn call(
     person: &Person,
     sender: &mut SendRequest<Full<Bytes>>,
@@ -61,12 +79,40 @@ pub async fn call(
     token: &str,
     body: &Value,
 ) -> Outcome {
-    let request = Request::post(format!("/api/{method}"))
-        .header(HOST, "waggle")
-        .header(AUTHORIZATION, format!("Bearer {token}"))
-        .header(CONTENT_TYPE, "application/json; charset=utf-8")
-        .body(Full::new(Bytes::from(body.to_string())))
-        .expect("a request of plain headers");
+    send(person, sender, request(method, token, body, &Carried::Json)).await
+}
+
+fn request(method: &str, token: &str, body: &Value, carried: &Carried) -> Request<Full<Bytes>> {
+    let form = || {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(looks::fields(body)).finish()
+    };
+    let (kind, bytes) = match carried {
+        Carried::Json => ("application/json; charset=utf-8".to_owned(), body.to_string()),
+        Carried::Form => ("application/x-www-form-urlencoded".to_owned(), form()),
+        Carried::Query => (String::new(), String::new()),
+        Carried::Parts => {
+            let part = |(name, value): (String, String)| {
+                format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            };
+            let parts: String = looks::fields(body).into_iter().map(part).collect();
+            (format!("multipart/form-data; boundary={BOUNDARY}"), format!("{parts}--{BOUNDARY}--\r\n"))
+        }
+        Carried::Raw(kind, bytes) => ((*kind).to_owned(), (*bytes).to_owned()),
+    };
+    let request = match carried {
+        Carried::Query => Request::get(format!("/api/{method}?{}", form())),
+        _ => Request::post(format!("/api/{method}")).header(CONTENT_TYPE, kind),
+    };
+    let request = request.header(HOST, "waggle").header(AUTHORIZATION, format!("Bearer {token}"));
+    request.body(Full::new(Bytes::from(bytes))).expect("a request of plain headers")
+}
+
+async fn send(
+    person: &Person,
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Outcome {
     let calling = async {
         sender.ready().await.ok()?;
         let response = sender.send_request(request).await.ok()?;
@@ -93,7 +139,7 @@ pub async fn open(person: &Person) -> Option<SendRequest<Full<Bytes>>> {
 impl Web {
     /// A script that has not called yet.
     pub fn new(person: Person) -> Self {
-        Self { person, knows: Knows::default(), waiting: VecDeque::new() }
+        Self { person, knows: Knows::default(), waiting: VecDeque::new(), cursors: BTreeMap::new() }
     }
 
     /// Lives for ever.
@@ -130,7 +176,8 @@ impl Web {
         call.tries += 1;
         self.person.world.count("commands", 1);
         self.person.world.count("visits", 1);
-        let outcome = self::call(&self.person, sender, call.method, &self.person.token(), &call.body).await;
+        let request = request(call.method, &self.person.token(), &call.body, &call.carried);
+        let outcome = send(&self.person, sender, request).await;
         match outcome {
             Outcome::Answered(status, body) => self.answered(call, status, &body).await,
             Outcome::Cut => {
@@ -156,7 +203,10 @@ impl Web {
 
     fn call_of(&mut self, what: &Do) -> Option<Call> {
         let Do::Post { channel, words, thread, broadcast, mention } = what else {
-            return self.call_about_message(what).or_else(|| self.call_about_channel(what));
+            let looked = self.look(what);
+            return looked
+                .or_else(|| self.call_about_message(what))
+                .or_else(|| self.call_about_channel(what));
         };
         let person = &self.person;
         let (channel, key) = (person.channel(*channel)?, person.key());
@@ -166,8 +216,24 @@ impl Web {
             body["thread_ts"] = ts::format(us).into();
             body["reply_broadcast"] = (*broadcast).into();
         }
+        if words.is_multiple_of(3) {
+            body["blocks"] = json!([{ "type": "section", "text": { "type": "plain_text", "text": text } }]);
+            body["attachments"] = json!([{ "fallback": text }]);
+            body["metadata"] = json!({ "event_type": "said", "event_payload": { "words": words } });
+            body["icon_emoji"] = ":bee:".into();
+        }
         person.sends(&key, "post", &channel, Some(&text), None);
         Some(Call { key: Some(key), ..plain("chat.postMessage", "post", channel, body) })
+    }
+
+    fn look(&self, what: &Do) -> Option<Call> {
+        let Do::Look { what, channel, person, back } = what else { return None };
+        let channel = self.person.channel(*channel)?;
+        let user = self.person.users.get(*person)?.clone();
+        let (person, knows, cursors) = (&self.person, &self.knows, &self.cursors);
+        let known = Known { person, knows, cursors, channel: channel.clone(), user, back: *back };
+        let looks::Look { method, body, carried, due } = looks::look(&known, *what)?;
+        Some(Call { carried, due: Some(due), ..plain(method, "look", channel, body) })
     }
 
     fn call_about_message(&self, what: &Do) -> Option<Call> {
@@ -183,6 +249,7 @@ impl Web {
         Some(match what {
             Do::Edit { words, .. } => {
                 let text = self.person.text(*words, None);
+                self.person.oracle.said(&self.person.name_of(&channel), &text);
                 let body = json!({ "channel": channel, "ts": at, "text": text });
                 plain("chat.update", "edit", channel, body)
             }
@@ -235,6 +302,7 @@ impl Web {
 
     async fn answered(&mut self, mut call: Call, status: StatusCode, body: &Bytes) -> bool {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        self.judge(&call, &answer);
         if answer["ok"] == true {
             self.done(&call, &answer);
             return true;
@@ -258,6 +326,30 @@ impl Web {
         }
         // A node that refuses may be one that was replaced: the next connection goes where people are sent now.
         !passing
+    }
+
+    /// Whether a lookup was answered as it must be, and pages with what was said.
+    fn judge(&mut self, call: &Call, answer: &Value) {
+        let person = &self.person;
+        if let Some(messages) = answer["messages"].as_array() {
+            let channel = person.name_of(&call.channel);
+            person.judge(no_phantom::history(&person.oracle.book(), person.number, &channel, messages));
+        }
+        let Some(due) = call.due else { return };
+        let code = answer["error"].as_str();
+        if code.is_none_or(|code| !PASSING.contains(&code)) {
+            let (wanted, errors) = match due {
+                Due::Answer(errors) => (None, errors),
+                Due::Error(error) => (Some(error), looks::NONE),
+            };
+            let moves = person.moves.contains(&call.channel);
+            let heard = heard::called(person.number, call.method, (wanted, errors), code, moves);
+            person.judge(heard);
+        }
+        match answer["response_metadata"]["next_cursor"].as_str() {
+            Some(cursor) if !cursor.is_empty() => _ = self.cursors.insert(call.method, cursor.to_owned()),
+            _ => _ = self.cursors.remove(call.method),
+        }
     }
 
     fn done(&mut self, call: &Call, answer: &Value) {

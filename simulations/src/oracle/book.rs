@@ -117,6 +117,8 @@ pub struct Book {
     pub shown: BTreeMap<usize, BTreeMap<String, Shown>>,
     /// What pages held, by workspace and channel: each seq, and what stood there.
     pub pages: BTreeMap<String, BTreeSet<(u64, Print)>>,
+    /// Words that went out without a key, and where: workspace and channel, hash.
+    pub unkeyed: BTreeSet<(String, u64)>,
     /// Who ever typed: workspace and channel, user.
     pub typed: BTreeSet<(String, String)>,
     /// Deletions that were acknowledged: channel and message, and when.

@@ -1,11 +1,12 @@
 //! Draws a plan from a seed: swarm testing (Groce and others, "Swarm Testing", ISSTA 2012). Every seed leaves out most
 //! kinds of faults and some kinds of deeds, so that no kind hides another, and draws its own rates.
 
+use crate::stage::operator::ADMIN_VERBS;
 use crate::{
-    clients::native::AGAIN_BACK_MAX,
+    clients::{native::AGAIN_BACK_MAX, web::LOOKS},
     faults::{Fault, KINDS, Lie, PANICS, Way},
     plan::{
-        Channel, Client, Deed, Do, Plan, Site, Timed, Workspace,
+        Channel, Client, Deed, Device, Do, Plan, Site, Timed, Workspace,
         workload::{self, CROWD_MOST_ONE_IN, CROWD_SMALLER_BY, DEVICES, STADIUM_ONE_IN, WORKLOADS, Workload},
     },
 };
@@ -152,7 +153,8 @@ fn deeds(chance: &Entropy, workload: &Workload, plan: &Plan) -> Vec<Deed> {
         let own = chance.fork(&format!("client/{number}"));
         let mut at_ms = own.below(workload.gap_ms * 2);
         while at_ms < plan.clears_at_ms {
-            let name = weighted(&own, weights.iter().copied());
+            let may = weights.iter().filter(|(name, _)| can(client.device, name)).copied();
+            let name = weighted(&own, may);
             let what = deed(&own, name, client, &plan.workspaces[client.workspace]);
             deeds.push(Deed { at_ms, client: number, what });
             at_ms += 1 + own.below(workload.gap_ms * 2);
@@ -160,6 +162,15 @@ fn deeds(chance: &Entropy, workload: &Workload, plan: &Plan) -> Vec<Deed> {
     }
     deeds.sort_by_key(|deed| deed.at_ms);
     deeds
+}
+
+/// Whether somebody who is connected so can do it at all.
+fn can(device: Device, name: &str) -> bool {
+    match name {
+        "look" => device == Device::Web,
+        "pause" => device.form().is_some(),
+        _ => true,
+    }
 }
 
 fn deed(chance: &Entropy, name: &str, client: &Client, there: &Workspace) -> Do {
@@ -187,6 +198,9 @@ fn deed(chance: &Entropy, name: &str, client: &Client, there: &Workspace) -> Do 
         "direct" => Do::Direct { person },
         "range" => Do::Range { channel, back: chance.below(60), limit: 1 + chance.below(80) as u32 },
         "history" => Do::History { channel, limit: 1 + below(chance, 60) },
+        "look" => Do::Look { what: below(chance, LOOKS), channel, person, back },
+        "pause" => Do::Pause { channel },
+        "administer" => Do::Administer { what: below(chance, ADMIN_VERBS), channel: any, person },
         "reconnect" => Do::Reconnect,
         "again" => Do::Again {
             changed: chance.chance(1, 4),

@@ -61,6 +61,9 @@ pub const WORKLOADS: &[Workload] = &[
             ("invite", 2),
             ("join", 1),
             ("leave", 1),
+            ("look", 30),
+            ("administer", 2),
+            ("pause", 3),
         ],
     },
     Workload {
@@ -81,6 +84,8 @@ pub const WORKLOADS: &[Workload] = &[
             ("react", 6),
             ("range", 4),
             ("revoke", 1),
+            ("look", 20),
+            ("pause", 6),
         ],
     },
     Workload {
@@ -102,6 +107,8 @@ pub const WORKLOADS: &[Workload] = &[
             ("range", 4),
             ("history", 3),
             ("again", 3),
+            ("look", 30),
+            ("administer", 1),
         ],
     },
     Workload {
@@ -113,7 +120,15 @@ pub const WORKLOADS: &[Workload] = &[
         silent_members: (0, 0),
         gap_ms: 2500,
         second_device_one_in: 6,
-        deeds: &[("flood", 30), ("post", 40), ("mark", 10), ("reconnect", 2), ("again", 4), ("nonsense", 4)],
+        deeds: &[
+            ("flood", 30),
+            ("post", 40),
+            ("mark", 10),
+            ("reconnect", 2),
+            ("again", 4),
+            ("nonsense", 4),
+            ("look", 30),
+        ],
     },
     Workload {
         name: "churn",
@@ -135,6 +150,9 @@ pub const WORKLOADS: &[Workload] = &[
             ("mark", 6),
             ("react", 4),
             ("reconnect", 3),
+            ("look", 20),
+            ("administer", 4),
+            ("pause", 3),
         ],
     },
     Workload {
@@ -154,6 +172,9 @@ pub const WORKLOADS: &[Workload] = &[
             ("range", 10),
             ("history", 8),
             ("reconnect", 8),
+            ("look", 30),
+            ("administer", 2),
+            ("pause", 8),
         ],
     },
     Workload {

@@ -6,6 +6,11 @@ use crate::{
     world::report::Violation,
 };
 use proto::v1::event::Body;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// In every message of those that were there before anybody came.
+pub const OLD: &str = " old ";
 
 /// See above.
 pub const PROMISE: Promise = Promise {
@@ -54,4 +59,24 @@ pub fn judge(book: &Book, logs: &Logs) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+/// A page of the Web API shows messages of this channel with words that somebody has sent to it; what the system or the
+/// founder said has a subtype or no words of its own.
+pub fn history(book: &Book, client: usize, channel: &str, messages: &[Value]) -> Result<(), Violation> {
+    let plain = messages.iter().filter(|message| message["subtype"].is_null());
+    let texts: Vec<&str> = plain.filter_map(|message| message["text"].as_str()).collect();
+    let said: BTreeSet<u64> = if texts.is_empty() {
+        BTreeSet::new()
+    } else {
+        book.commands.values().filter(|sent| sent.channel == channel).filter_map(|sent| sent.text).collect()
+    };
+    let was_said = |text: &str| {
+        let hash = logs::text_hash(text);
+        said.contains(&hash) || book.unkeyed.contains(&(channel.to_owned(), hash)) || text.contains(OLD)
+    };
+    let unsaid = texts.into_iter().find(|text| !was_said(text));
+    PROMISE.holds(unsaid.is_none(), || {
+        format!("client {client}: a page of {channel} shows {unsaid:?}, which nobody sent there")
+    })
 }

@@ -1,21 +1,43 @@
-//! What operators do in the names of admins, at a node's own door: putting people out, ending tokens.
+//! What operators do at a node's own door: admin verbs, and in the names of admins putting people out and ending tokens.
 
 use crate::{
     oracle::book::{Command as Sent, Place},
     plan::{Deed, Do},
+    promises::{heard, tenants},
     stage::{Stage, tenant::log_name},
 };
 use actors::{
+    admin::{self, AdminError},
     auth,
     command::{Command, Verb},
     context::Context,
     store::LogId,
 };
-use proto::id::UserId;
+use proto::id::{ConversationId, UserId};
+use serde_json::{Value, json};
 use std::{sync::PoisonError, time::Duration};
 
 /// How long an operator waits.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many kinds of admin verbs there are; the last one stands for every mistake.
+pub const ADMIN_VERBS: usize = 9;
+
+/// What an operator gets wrong: a verb and its arguments, the workspace besides.
+const MISTAKES: [(&str, &str); 12] = [
+    ("workspace.destroy", "{}"),
+    ("user.create", "{}"),
+    ("user.create", r#"{"name": 1}"#),
+    ("user.create", r#"{"name": "x", "bot": "maybe"}"#),
+    ("token.create", r#"{"user": "nobody"}"#),
+    ("token.create", r#"{"user": "U0000000000", "kind": "royal"}"#),
+    ("token.create", r#"{"user": "U0000000000", "kind": "bot"}"#),
+    ("token.create", r#"{"user": "U0000000000", "scope": "chat:write"}"#),
+    ("token.create", r#"{"user": "U0000000000", "scope": ["no scope at all"]}"#),
+    ("token.revoke", r#"{"token": "xoxp-never-given"}"#),
+    ("channel.join", r#"{"user": "U0000000000", "channel": "nowhere"}"#),
+    ("channel.create", r#"{"workspace": "elsewhere", "name": "x"}"#),
+];
 
 impl Stage {
     /// Does what a deed asks of an operator.
@@ -24,6 +46,9 @@ impl Stage {
         match deed.what {
             Do::Kick { channel, person } => self.kick(deed.client, channel, person).await,
             Do::Revoke => self.revoke(deed.client).await,
+            Do::Administer { what, channel, person } => {
+                self.administer(deed.client, what, channel, person).await;
+            }
             _ => {}
         }
     }
@@ -65,6 +90,96 @@ impl Stage {
         if done {
             let mut revoked = place.revoked.lock().unwrap_or_else(PoisonError::into_inner);
             *revoked = Some((old, self.world.now()));
+        }
+    }
+
+    /// Runs admin verbs as `waggle admin` would, and some as it must not.
+    async fn administer(&self, client: usize, what: usize, channel: usize, person: usize) {
+        let tenant = &self.tenants[self.places[client].tenant];
+        let (Some(node), Some(channel)) =
+            (self.site_of(tenant.number).node(), tenant.channels.get(channel).or(tenant.channels.first()))
+        else {
+            return;
+        };
+        let workspace = tenant.workspace.as_str();
+        let chance = self.world.entropy("operator").fork(&format!("{client} {:?}", self.world.now()));
+        let name = format!("{}-{:x}", tenants::tag(tenant.number), chance.below(1 << 40));
+        let handle = format!("@{}-person{person}", tenants::tag(tenant.number));
+        let of = |more: Value| {
+            let mut args = json!({ "workspace": workspace });
+            args.as_object_mut()
+                .into_iter()
+                .for_each(|args| args.extend(more.as_object().cloned().unwrap_or_default()));
+            args
+        };
+        let user = json!({ "user": handle, "channel": channel.as_str() });
+        let called = json!({ "name": name, "private": chance.chance(1, 2), "bot": chance.chance(1, 2) });
+        let (verb, args) = match what % ADMIN_VERBS {
+            0 => ("workspace.list", json!({})),
+            1 => ("store.stat", json!({})),
+            2 => ("user.create", of(called)),
+            3 => ("token.create", of(user)),
+            4 => ("channel.create", of(called)),
+            5 => ("channel.join", of(user)),
+            6 => return self.describe(client, channel, &name).await,
+            7 => ("workspace.create", json!({ "name": format!("Team {}", chance.below(1 << 40)) })),
+            _ => {
+                let wrong = MISTAKES[chance.below(MISTAKES.len() as u64) as usize];
+                let args = serde_json::from_str(wrong.1).expect("a table of JSON");
+                return self.mistake(&node.context, wrong.0, &of(args)).await;
+            }
+        };
+        let answer = self.ask_admin(&node.context, verb, &args).await;
+        if let Some(Err(
+            error @ (AdminError::UnknownVerb(_) | AdminError::Usage(_) | AdminError::NotFound { .. }),
+        )) = &answer
+        {
+            self.world.violate(heard::PROMISE.broken(format!("{verb} of {args} was answered with {error}")));
+        }
+        // A token that was given is taken back.
+        if let Some(Ok(answer)) = answer
+            && answer["token"].is_string()
+        {
+            self.ask_admin(&node.context, "token.revoke", &json!({ "token": answer["token"] })).await;
+        }
+    }
+
+    /// A verb that must not be done.
+    async fn mistake(&self, context: &Context, verb: &str, args: &Value) {
+        if let Some(Ok(answer)) = self.ask_admin(context, verb, args).await {
+            self.world.violate(heard::PROMISE.broken(format!("{verb} of {args} was done: {answer}")));
+        }
+    }
+
+    async fn ask_admin(
+        &self,
+        context: &Context,
+        verb: &str,
+        args: &Value,
+    ) -> Option<Result<Value, AdminError>> {
+        self.world.tell(|| format!("an operator runs {verb} {args}"));
+        let answer = tokio::select! {
+            biased;
+            answer = admin::run(context, verb, args) => answer,
+            () = self.world.sleep(PATIENCE) => return None,
+        };
+        if let Err(AdminError::Refused(refusal)) = &answer {
+            self.world.count_refusal(refusal.code());
+        }
+        Some(answer)
+    }
+
+    /// Gives a conversation another name, topic and purpose.
+    async fn describe(&self, client: usize, channel: &ConversationId, name: &str) {
+        let tenant = &self.tenants[self.places[client].tenant];
+        let admin = tenant.people[0].0.clone();
+        let rename = Verb::RenameConversation { channel: channel.clone(), name: name.to_owned() };
+        self.run(client, Context::workspace(&tenant.workspace), &admin, "rename", rename).await;
+        for verb in [
+            Verb::SetPurpose { purpose: format!("what {name} is for") },
+            Verb::SetTopic { topic: format!("what {name} is about") },
+        ] {
+            self.run(client, tenant.log(channel), &admin, "describe", verb).await;
         }
     }
 

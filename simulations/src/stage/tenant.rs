@@ -3,7 +3,10 @@
 //! All workspaces give the same ids to their users and channels: what forgets to name the workspace hits another
 //! tenant's.
 
-use crate::{plan, promises::tenants};
+use crate::{
+    plan,
+    promises::{no_phantom::OLD, tenants},
+};
 use actors::{
     auth,
     command::{Command, Verb},
@@ -162,7 +165,7 @@ impl Tenant {
         let numbers: Vec<usize> = (0..messages).collect();
         for some in numbers.chunks(AT_ONCE) {
             let posts = some.iter().map(|number| {
-                let text = format!("{} old {number}", tenants::tag(self.number));
+                let text = format!("{}{OLD}{number}", tenants::tag(self.number));
                 let content = Content { text, ..Content::default() };
                 let client_msg_id = String::new();
                 let post = Verb::Post { content, thread_us: 0, reply_broadcast: false, client_msg_id };

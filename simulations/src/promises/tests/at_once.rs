@@ -2,11 +2,11 @@
 
 use super::{
     Case, case,
-    day::{C1, content, say},
+    day::{C1, C2, Day, content, say},
 };
 use crate::{
     oracle::book::Place,
-    promises::{deleted_is_gone, heard, one_place, own_words, revoked, tenants},
+    promises::{deleted_is_gone, heard, no_phantom, one_place, own_words, revoked, tenants},
 };
 use std::time::Duration;
 
@@ -49,6 +49,19 @@ pub const CASES: &[Case] = &[
     }),
     case(&revoked::PROMISE, "a revoked token opens a connection", |_| {
         revoked::opened(0, REVOKED, REVOKED + Duration::from_millis(1))
+    }),
+    case(&heard::PROMISE, "a mistake is taken", |_| {
+        heard::called(0, "users.info", (Some("invalid_arguments"), &[]), None, true)
+    }),
+    case(&heard::PROMISE, "a mistake is named wrongly", |_| {
+        heard::called(0, "users.info", (Some("invalid_arguments"), &[]), Some("user_not_found"), false)
+    }),
+    case(&heard::PROMISE, "a lookup is refused", |_| {
+        heard::called(0, "team.info", (None, &["message_not_found"]), Some("team_not_found"), true)
+    }),
+    case(&no_phantom::PROMISE, "a page of history shows what was said elsewhere", |day| {
+        day.oracle.said(C2, "elsewhere");
+        no_phantom::history(&day.oracle.book(), 0, C1, &[serde_json::json!({ "text": "elsewhere" })])
     }),
     case(&heard::PROMISE, "a member is told that they are none", |_| {
         heard::refused(0, "post", "not_in_channel", false, true)
@@ -98,6 +111,24 @@ fn refusals_that_people_earn_break_nothing() {
     assert_eq!(heard::refused(0, "post", "not_in_channel", true, true), Ok(()));
     assert_eq!(heard::refused(0, "react", "already_reacted", false, false), Ok(()));
     assert_eq!(heard::refused(0, "edit", "channel_not_found", true, false), Ok(()));
+}
+
+#[test]
+fn calls_that_are_answered_as_they_must_be_break_nothing() {
+    assert_eq!(
+        heard::called(0, "users.info", (Some("invalid_arguments"), &[]), Some("invalid_arguments"), false),
+        Ok(())
+    );
+    assert_eq!(heard::called(0, "team.info", (None, &[]), None, false), Ok(()));
+    let gone = (None, &["message_not_found"][..]);
+    assert_eq!(heard::called(0, "reactions.get", gone, Some("message_not_found"), false), Ok(()));
+    assert_eq!(heard::called(0, "reactions.get", gone, Some("channel_not_found"), true), Ok(()));
+    let day = Day::good();
+    let page = [
+        serde_json::json!({ "text": "alone" }),
+        serde_json::json!({ "subtype": "tombstone", "text": "gone" }),
+    ];
+    assert_eq!(no_phantom::history(&day.oracle.book(), 0, C1, &page), Ok(()));
 }
 
 #[test]
