@@ -41,6 +41,11 @@ bugs! {
     /// A node that starts again leaves the slots of its own earlier life to that life.
     OwnSlotsNotTaken: "own-slots-not-taken" breaks "F1",
 
+    /// A node takes slots from an owner that is up.
+    SlotsOfTheLivingTaken: "slots-of-the-living-taken" breaks "F1",
+
+    /// A node hands over slots that are another's.
+    OthersSlotsMoved: "others-slots-moved" breaks "F2",
     /// A node that reads that another life has its slots takes them back.
     ClaimsBack: "claims-back" breaks "F2",
 

@@ -12,8 +12,6 @@ pub const WITHIN_SEEDS: u64 = 200;
 const WITH_MANY_NODES: [FaultPoint; 1] = [FaultPoint::RaiseEpoch];
 /// Points that only logs of more than two buckets reach: the suite's native tests go there, a simulated day does not.
 const WITH_OLD_LOGS: [FaultPoint; 1] = [FaultPoint::OldKeysRead];
-/// Rules without a caller until then.
-const RULES_WITH_MANY_NODES: [Rule; 1] = [Rule::F2];
 /// Reasons that a user can be given: one code of each kind of `Refusal`.
 const REFUSALS: [&str; 6] = [
     "not_in_channel",
@@ -46,8 +44,7 @@ pub fn all() -> BTreeSet<String> {
     let elsewhere = |point: &&FaultPoint| WITH_MANY_NODES.contains(point) || WITH_OLD_LOGS.contains(point);
     let points = FaultPoint::ALL.iter().filter(|point| !elsewhere(point));
     let points = points.map(|point| format!("point.{}", point.name()));
-    let rules = Rule::ALL.iter().filter(|rule| !RULES_WITH_MANY_NODES.contains(rule));
-    let rules = rules.map(|rule| format!("rule.{}", rule.name()));
+    let rules = Rule::ALL.iter().map(|rule| format!("rule.{}", rule.name()));
     let refusals = REFUSALS.iter().map(|code| format!("refusal.{code}"));
     let metrics = METRICS.iter().map(|name| format!("metric.{name}"));
     faults.chain(deeds).chain(points).chain(rules).chain(refusals).chain(metrics).collect()
@@ -102,11 +99,11 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_point_and_rule_is_listed_or_said_to_wait_for_many_nodes() {
+    fn every_rule_is_listed_and_every_fault_point_too_or_said_to_wait_for_many_nodes() {
         let all = all();
         let points = FaultPoint::ALL.iter().filter(|point| all.contains(&format!("point.{}", point.name())));
         assert_eq!(points.count() + WITH_MANY_NODES.len() + WITH_OLD_LOGS.len(), FaultPoint::ALL.len());
         let rules = Rule::ALL.iter().filter(|rule| all.contains(&format!("rule.{}", rule.name())));
-        assert_eq!(rules.count() + RULES_WITH_MANY_NODES.len(), Rule::ALL.len());
+        assert_eq!(rules.count(), Rule::ALL.len());
     }
 }

@@ -1,5 +1,6 @@
 //! The stage: the sites, tenants and clients of a plan in a world, and what is done with all of them.
 
+pub mod cell;
 pub mod gossip;
 pub mod operator;
 pub mod site;
@@ -11,6 +12,7 @@ use crate::{
     oracle::{Logs, Oracle},
     plan::{Deed, Device, Do, Plan},
     stage::{
+        cell::Paper,
         site::{NotUp, Site, node_id},
         tenant::{Tenant, log_name},
     },
@@ -77,6 +79,8 @@ pub struct Stage {
     pub places: Vec<Place>,
     /// Machines of those who belong to nobody.
     pub strangers: Mutex<Vec<MachineId>>,
+    /// The slot table that the nodes play with.
+    pub paper: Arc<Paper>,
     /// Who watches.
     pub oracle: Oracle,
 }
@@ -110,11 +114,12 @@ impl Stage {
                 (node_id(number), world.machine(format!("node-{number}"), hardware))
             })
             .collect();
+        let paper = Arc::new(Paper::new(machines.keys().cloned().collect()));
         let mut sites = Vec::new();
         for (number, site) in plan.sites.iter().enumerate() {
             let public_url = format!("http://node-{number}/");
             let config = Config { public_url, ..if plan.tight { tight() } else { Config::default() } };
-            let site = Arc::new(Site::new(world, number, &machines, site.remote_store, config));
+            let site = Arc::new(Site::new(world, number, &machines, &paper, site.remote_store, config));
             boot(&site).await?;
             if number == 0 {
                 demo(&site).await?;
@@ -129,6 +134,7 @@ impl Stage {
             tenants: Vec::new(),
             places: Vec::new(),
             strangers: Mutex::default(),
+            paper,
             oracle,
         };
         for (number, workspace) in stage.plan.workspaces.iter().enumerate() {

@@ -62,7 +62,7 @@ pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
     let logs = stage.read_logs().await?;
     judge(&stage, &logs)?;
     compare_views(&stage, &logs).await?;
-    gossip::verdict(&world, &stage.sites).await?;
+    gossip::verdict(&world, &stage.sites, &stage.paper).await?;
     everybody_leaves(&stage).await?;
     let logs = stage.read_logs().await?;
     blackout(&stage).await?;

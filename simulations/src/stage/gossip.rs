@@ -2,7 +2,10 @@
 //! heard the present life of every other one.
 
 use crate::{
-    stage::site::Site,
+    stage::{
+        cell::{self, Paper, Player, Sight},
+        site::Site,
+    },
     world::{World, links::SimLinks, report::Violation},
 };
 use bytes::Bytes;
@@ -11,11 +14,10 @@ use cluster::{
     link::{Class, LinkEvent, Links},
     node::{Node as Me, NodeId},
 };
-use prost::Message;
-use proto::v1::SlotRow;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -29,60 +31,74 @@ const HEARD_WITHIN: Duration = Duration::from_secs(20);
 #[derive(Clone, Default)]
 pub struct Gossip(Arc<Mutex<BTreeMap<NodeId, (u64, u64)>>>);
 
+/// What a node says each second: its life, and whom it sees.
+#[derive(Serialize, Deserialize)]
+struct Said {
+    node: String,
+    boot: u64,
+    sees: BTreeSet<String>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Gossip {
-    /// Starts to speak and to listen.
-    pub fn start(host: &Host, links: Arc<SimLinks>, me: Me) -> Self {
+    /// Starts to speak, to listen, and to play its part in the cell.
+    pub fn start(host: &Host, links: Arc<SimLinks>, me: &Me, mut player: Player) -> Self {
         let gossip = Self::default();
-        let (up, speaking) = (Arc::new(Mutex::new(BTreeSet::new())), host.clone());
-        let (peers, voice) = (up.clone(), links.clone());
+        let (sight, speaking) = (Arc::new(Mutex::new(Sight::default())), host.clone());
+        let (seen, voice, me) = (sight.clone(), links.clone(), me.clone());
         host.spawn("gossip", async move {
             loop {
                 speaking.sleep(EVERY).await;
-                let row = SlotRow {
-                    epoch: speaking.now_us(),
-                    node: me.id.to_string(),
-                    boot: me.boot.0,
-                    cell: me.cell.to_string(),
-                };
-                let payload = Bytes::from(row.encode_to_vec());
-                let peers: Vec<NodeId> =
-                    peers.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-                for peer in peers {
+                let sight = lock(&seen).clone();
+                let sees = sight.up.keys().map(ToString::to_string).collect();
+                let said = Said { node: me.id.to_string(), boot: me.boot.0, sees };
+                let payload = Bytes::from(serde_json::to_vec(&said).expect("plain data"));
+                for peer in sight.up.keys() {
                     // A link that went down meanwhile is told to the listener.
-                    let _ = voice.send(&peer, Class::Urgent, payload.clone());
+                    let _ = voice.send(peer, Class::Urgent, payload.clone());
                 }
+                player.play(&sight).await;
             }
         });
         let heard = gossip.clone();
         host.spawn("gossip heard", async move {
             while let Some(event) = links.next().await {
-                heard.hear(event, &up);
+                heard.hear(event, &sight);
             }
         });
         gossip
     }
 
-    fn hear(&self, event: LinkEvent, up: &Mutex<BTreeSet<NodeId>>) {
-        let mut up = up.lock().unwrap_or_else(PoisonError::into_inner);
+    fn hear(&self, event: LinkEvent, sight: &Mutex<Sight>) {
+        let mut sight = lock(sight);
         match event {
-            LinkEvent::Up { peer, .. } => drop(up.insert(peer)),
-            LinkEvent::Down { peer, .. } => drop(up.remove(&peer)),
+            LinkEvent::Up { peer, boot } => drop(sight.up.insert(peer, boot)),
+            LinkEvent::Down { peer, .. } => {
+                sight.up.remove(&peer);
+                sight.said.remove(&peer);
+            }
             LinkEvent::Frame { from, payload, .. } => {
-                let row = SlotRow::decode(payload).expect("links carry what was sent");
-                assert_eq!(row.node, from.as_str(), "a node speaks for itself");
-                let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let said: Said = serde_json::from_slice(&payload).expect("links carry what was sent");
+                assert_eq!(said.node, from.as_str(), "a node speaks for itself");
+                let sees = said.sees.iter().filter_map(|name| NodeId::parse(name).ok()).collect();
+                sight.said.insert(from.clone(), sees);
+                let mut heard = lock(&self.0);
                 let (boot, times) = heard.entry(from).or_default();
-                (*boot, *times) = (row.boot, *times + 1);
+                (*boot, *times) = (said.boot, *times + 1);
             }
         }
     }
 }
 
-/// In the end every node has heard the present life of every other one, in a while.
-pub async fn verdict(world: &World, sites: &[Arc<Site>]) -> Result<(), Violation> {
+/// In the end every node has heard the present life of every other one, and every slot on paper is with one that runs,
+/// in a while.
+pub async fn verdict(world: &World, sites: &[Arc<Site>], paper: &Paper) -> Result<(), Violation> {
     let until = world.now() + HEARD_WITHIN;
     loop {
-        match heard(world, sites) {
+        match heard(world, sites).and_then(|()| cell::settled(paper, sites)) {
             Err(_) if world.now() < until => world.sleep(EVERY).await,
             verdict => return verdict,
         }
@@ -92,7 +108,7 @@ pub async fn verdict(world: &World, sites: &[Arc<Site>]) -> Result<(), Violation
 fn heard(world: &World, sites: &[Arc<Site>]) -> Result<(), Violation> {
     for site in sites {
         let gossip = site.gossip().expect("all sites run at the end");
-        let heard = gossip.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = lock(&gossip.0);
         for other in sites.iter().filter(|other| other.id != site.id && !other.has_moved()) {
             let (boot, times) = heard.get(&other.id).copied().unwrap_or_default();
             world.count("gossip", times);

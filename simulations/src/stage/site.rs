@@ -3,6 +3,7 @@
 use crate::{
     clients::PORT,
     stage::{
+        cell::{Paper, Player},
         gossip::Gossip,
         storm::{Moods, Storm},
     },
@@ -72,6 +73,8 @@ pub struct Site {
     /// The node's name.
     pub id: NodeId,
     peers: BTreeMap<NodeId, MachineId>,
+    /// See [`Paper`].
+    paper: Arc<Paper>,
     chance: Entropy,
     disk: Arc<Mutex<SimDisk>>,
     shared: Mutex<Option<(Host, RedbStore)>>,
@@ -120,6 +123,7 @@ impl Site {
         world: &World,
         number: usize,
         machines: &BTreeMap<NodeId, MachineId>,
+        paper: &Arc<Paper>,
         remote_store: bool,
         config: Config,
     ) -> Self {
@@ -141,6 +145,7 @@ impl Site {
             chance: world.entropy(&format!("site/{number}")),
             id,
             peers: machines.clone(),
+            paper: paper.clone(),
             disk: Arc::default(),
             shared: Mutex::default(),
             moods: Moods::default(),
@@ -275,7 +280,8 @@ impl Site {
         self.world.on_crash(machine, move |_| root.kill());
         let links =
             SimLinks::join(&self.world, machine, &host, me.clone(), LinkConfig::default(), &self.peers);
-        let gossip = Gossip::start(&host, Arc::new(links), me);
+        let player = Player::new(&self.world, &host, me.clone(), self.paper.clone());
+        let gossip = Gossip::start(&host, Arc::new(links), &me, player);
         let gateway = Gateway::new(host.clone(), gateway::config::Config::default(), Arc::new(String::new));
         gateway.open(node.clone());
         serve(&host, gateway, self.world.listen(machine, PORT));
