@@ -14,7 +14,7 @@ use crate::relay::{Relay, RelayMessage};
 use crate::router::Router;
 use crate::shard::{GoAway, SHARD_MAILBOX_MAX, Shard};
 use crate::slot::lost::LostSlots;
-use crate::store::{LogId, Store};
+use crate::store::{LogId, Store, StoreError};
 use crate::tenure::Tenure;
 use crate::tickets::Tickets;
 use cluster::claimant::{CellView, ClaimantError, claim_slots};
@@ -33,6 +33,12 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// When the tails of channels that an earlier owner wrote to last are looked at again: a request to the store has
 /// its end within seconds.
 const LATE_LOOKS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
+
+/// First and longest pause between attempts to wake channels.
+const WAKE_PAUSE_FIRST: Duration = Duration::from_millis(200);
+const WAKE_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Attempts, some five minutes; after them a channel is woken when somebody needs it.
+const WAKE_ATTEMPTS_MAX: usize = 64;
 
 /// Why a node did not start; nothing of it runs.
 #[derive(Debug, thiserror::Error)]
@@ -165,33 +171,61 @@ impl Node {
 /// Where another node may have owned them, their tails are looked at again after a while: a batch that was on its
 /// way to the store, or that a frozen owner sent when it thawed, lands after they were read.
 async fn wake(context: Context, exclusive: bool) {
-    let logs = wake_active(&context, |_| true).await;
+    wake_active(&context, |_| true).await;
     let looks = if exclusive { &[] } else { &LATE_LOOKS[..] };
     for wait in looks {
         context.host.sleep(*wait).await;
-        for log in &logs {
-            if let Ok(Some((_, head))) = context.store.head(log).await {
-                context.router.tail_seen(log, head.tail);
+        for log in last_active(&context).await {
+            match context.store.head(&log).await {
+                Ok(head) => context.router.tail_seen(&log, head.map_or(0, |(_, head)| head.tail)),
+                Err(error) => tracing::warn!(?log, %error, "tail could not be looked at again"),
             }
         }
     }
 }
 
-/// Wakes those of the channels that were written to last, and answers which they are.
-async fn wake_active(context: &Context, which: impl Fn(&LogId) -> bool) -> Vec<LogId> {
-    let logs = match context.store.last_active().await {
-        Ok(logs) => logs.into_iter().filter(which).collect(),
-        Err(error) => {
-            tracing::warn!(%error, "channels that were active could not be read");
-            Vec::new()
+/// Wakes those of the channels that were written to last. A store that does not answer is asked again.
+async fn wake_active(context: &Context, which: impl Fn(&LogId) -> bool) {
+    let mut asleep = last_active(context).await;
+    asleep.retain(which);
+    for pause in pauses() {
+        let mut failed = Vec::new();
+        for log in asleep {
+            if let Err(error) = context.router.read(&log, u64::MAX, 1).await {
+                tracing::warn!(?log, %error, "channel could not be woken");
+                // What is damaged stays so, and is told to whoever needs it.
+                failed.extend((!matches!(error, StoreError::Damaged(_))).then_some(log));
+            }
         }
-    };
-    for log in &logs {
-        if let Err(error) = context.router.read(log, u64::MAX, 1).await {
-            tracing::warn!(?log, %error, "channel could not be woken; it is when somebody needs it");
+        if failed.is_empty() {
+            return;
         }
+        asleep = failed;
+        context.host.sleep(pause).await;
     }
-    logs
+}
+
+/// The channels that were written to last, as soon as the store tells.
+async fn last_active(context: &Context) -> Vec<LogId> {
+    for pause in pauses() {
+        match context.store.last_active().await {
+            Ok(logs) => return logs,
+            Err(error) => {
+                tracing::warn!(%error, "channels that were active could not be read");
+                if matches!(error, StoreError::Damaged(_)) {
+                    break;
+                }
+            }
+        }
+        context.host.sleep(pause).await;
+    }
+    Vec::new()
+}
+
+/// A pause after each attempt to wake channels: longer and longer.
+fn pauses() -> impl Iterator<Item = Duration> {
+    let longer = |pause: &Duration| Some((*pause * 2).min(WAKE_PAUSE_MAX));
+    std::iter::successors(Some(WAKE_PAUSE_FIRST), longer).take(WAKE_ATTEMPTS_MAX)
 }
 
 /// A slot's actor that has ended is forgotten by nobody: the relay listens again at the next one, and channels with

@@ -84,15 +84,17 @@ impl Player {
         Self { world, host, me, paper, table: Table::default(), held: BTreeMap::new() }
     }
 
-    /// Reads the table, decides by what it sees, and writes a moment later.
-    pub async fn play(&mut self, sight: &Sight) {
+    /// Reads the table, decides by what it sees, and writes a moment later. `late`: how late its own loop runs.
+    pub async fn play(&mut self, sight: &Sight, late: Duration) {
         let rows: Vec<(Slot, Owner)> =
             self.paper.rows().iter().map(|(slot, owner)| (*slot, owner.clone())).collect();
         let now = self.host.monotonic();
         self.held.extend(self.table.apply(&rows).into_iter().map(|slot| (slot, now)));
         let ring = Ring::new(sight.up.keys().cloned().chain([self.me.id.clone()]));
         let slots = (0..PLAYED).filter_map(|number| Slot::new(number * (SLOTS / PLAYED)));
-        let wanted: Vec<(Claim, bool)> = slots.filter_map(|slot| self.wants(slot, &ring, sight)).collect();
+        let wanted: Vec<(Claim, bool)> =
+            slots.filter_map(|slot| self.wants(slot, &ring, sight, late)).collect();
+        self.world.count("cell.owned", self.table.now().owned_by(&self.me).count() as u64);
         self.host.sleep(Duration::from_millis(self.host.entropy().below(READ_TO_WRITE_MS))).await;
         for (claim, is_forced) in wanted {
             let Some(from) = self.paper.claim(&claim) else {
@@ -107,7 +109,7 @@ impl Player {
     }
 
     /// The claim that a rule allows, and whether it is forced.
-    fn wants(&self, slot: Slot, ring: &Ring, sight: &Sight) -> Option<(Claim, bool)> {
+    fn wants(&self, slot: Slot, ring: &Ring, sight: &Sight, late: Duration) -> Option<(Claim, bool)> {
         let table = self.table.now();
         let (owner, successor) = (table.owner(slot), ring.owner(slot));
         let (seen, second) = owner.map_or((OwnerSeen::Up, false), |owner| seen(owner, &self.me, sight));
@@ -120,13 +122,15 @@ impl Player {
             successor,
             members: self.paper.members.len(),
             members_up: ring.nodes().len(),
-            loop_lag: Duration::ZERO,
+            loop_lag: late,
         };
         if let Ok(claim) = forced_claim(&view) {
             return Some((claim, true));
         }
-        let (to, boot) = sight.up.get_key_value(successor?)?;
-        let to = Me { id: to.clone(), boot: *boot, cell: self.me.cell.clone() };
+        let to = match successor? {
+            me if *me == self.me.id => self.me.clone(),
+            to => Me { id: to.clone(), boot: *sight.up.get(to)?, cell: self.me.cell.clone() },
+        };
         let held = self.held.get(&slot).map_or(Duration::ZERO, |since| self.host.monotonic() - *since);
         let view = MoveView { me: &self.me, slot, owner, to: &to, held, reason: MoveReason::Balance };
         Some((planned_move(&view).ok()?, false))

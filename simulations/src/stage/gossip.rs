@@ -51,7 +51,9 @@ impl Gossip {
         let (seen, voice, me) = (sight.clone(), links.clone(), me.clone());
         host.spawn("gossip", async move {
             loop {
+                let due = speaking.monotonic() + EVERY;
                 speaking.sleep(EVERY).await;
+                let late = speaking.monotonic().saturating_sub(due);
                 let sight = lock(&seen).clone();
                 let sees = sight.up.keys().map(ToString::to_string).collect();
                 let said = Said { node: me.id.to_string(), boot: me.boot.0, sees };
@@ -60,7 +62,7 @@ impl Gossip {
                     // A link that went down meanwhile is told to the listener.
                     let _ = voice.send(peer, Class::Urgent, payload.clone());
                 }
-                player.play(&sight).await;
+                player.play(&sight, late).await;
             }
         });
         let heard = gossip.clone();
