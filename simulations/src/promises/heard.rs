@@ -1,5 +1,5 @@
-//! Who may speak is heard: a good command is taken, if not at once then after the delay that its refusal names; a mistake
-//! is named.
+//! Who may speak is heard: a good command is taken, if not at once then after the delay that its refusal names; a
+//! mistake is named.
 
 use super::Promise;
 use crate::world::report::Violation;
@@ -38,8 +38,8 @@ pub fn refused(client: usize, kind: &str, code: &str, moves: bool, plain: bool) 
     PROMISE.holds(earned, || format!("client {client}: a {kind} was refused with {code}"))
 }
 
-/// Whether a call was answered (`code`: its error, if any) as it must be: with the one error that is wanted, or else with
-/// what was asked for or an error that others may have brought about.
+/// Whether a call was answered (`code`: its error, if any) as it must be: with the one error that is wanted, or else
+/// with what was asked for or an error that others may have brought about.
 pub fn called(
     client: usize,
     method: &str,

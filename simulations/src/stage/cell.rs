@@ -1,6 +1,6 @@
-//! A cell in miniature: the nodes of all sites share a slot table of a few slots on paper, and by what they hear of each
-//! other they claim and hand over as F1 and F2 let them. Nobody is served from it. It lets the rules meet crashes, cut
-//! links and slow nodes before channels depend on them.
+//! A cell in miniature: the nodes of all sites share a slot table of a few slots on paper, and by what they hear of
+//! each other they claim and hand over as F1 and F2 let them. Nobody is served from it. It lets the rules meet crashes,
+//! cut links and slow nodes before channels depend on them.
 
 use crate::{
     promises::one_owner,

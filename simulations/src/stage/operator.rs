@@ -1,4 +1,5 @@
-//! What operators do at a node's own door: admin verbs, and in the names of admins putting people out and ending tokens.
+//! What operators do at a node's own door: admin verbs, and in the names of admins putting people out and ending
+//! tokens.
 
 use crate::{
     oracle::book::{Command as Sent, Place},

@@ -1,8 +1,9 @@
 //! Mutation testing of the parts of Waggle that must not be wrong, in one build.
 //!
-//! `cargo mutants` builds once for each mutant, which for these crates is half a day. Here every mutant is compiled into
-//! a copy of the workspace at once, behind a check of a number that the environment gives, and each then costs what its
-//! tests cost. A mutant is killed if a unit test or a simulated day fails with it. See `mutate` for what is mutated.
+//! `cargo mutants` builds once for each mutant, which for these crates is half a day. Here every mutant is compiled
+//! into a copy of the workspace at once, behind a check of a number that the environment gives, and each then costs
+//! what its tests cost. A mutant is killed if a unit test or a simulated day fails with it. See `mutate` for what is
+//! mutated.
 
 mod mutate;
 mod run;

@@ -1,5 +1,5 @@
-//! What is changed, and how it is compiled in. Comparisons, sums and `&&` and `||` become their neighbours, `!` is taken
-//! away, guards of match arms always or never hold, and functions with a plain answer give that at once.
+//! What is changed, and how it is compiled in. Comparisons, sums and `&&` and `||` become their neighbours, `!` is
+//! taken away, guards of match arms always or never hold, and functions with a plain answer give that at once.
 //!
 //! Everything is done by inserting text before and behind an expression: the original stays where it was, and the
 //! changed one stands before it in the other branch of an `if` that asks for the mutant's number.

@@ -16,6 +16,21 @@ const ROUNDS_MAX: u32 = 12;
 /// What chooses a mutant at run time.
 pub const CHOOSES: &str = "WAGGLE_MUTANT";
 
+/// What a mutant asks whether it is the one.
+const CHOOSER: &str = r#"
+/// Which mutant is chosen.
+pub mod mutation {
+    use std::sync::LazyLock;
+    static CHOSEN: LazyLock<u32> =
+        LazyLock::new(|| std::env::var("CHOOSES").ok().and_then(|text| text.parse().ok()).unwrap_or(0));
+    /// Whether it is this one.
+    #[inline]
+    pub fn is(number: u32) -> bool {
+        *CHOSEN == number
+    }
+}
+"#;
+
 /// The copy.
 pub struct Tree {
     root: PathBuf,
@@ -43,12 +58,7 @@ impl Tree {
         }
         let lib = root.join("cluster/src/lib.rs");
         let text = fs::read_to_string(originals.join("cluster/src/lib.rs"))?;
-        let chooser = format!(
-            "\n/// Which mutant is chosen.\npub mod mutation {{\n    use std::sync::LazyLock;\n    \
-             static CHOSEN: LazyLock<u32> = LazyLock::new(|| {{\n        \
-             std::env::var(\"{CHOOSES}\").ok().and_then(|text| text.parse().ok()).unwrap_or(0)\n    }});\n    \
-             /// Whether it is this one.\n    #[inline]\n    pub fn is(number: u32) -> bool {{ *CHOSEN == number }}\n}}\n"
-        );
+        let chooser = CHOOSER.replace("CHOOSES", CHOOSES);
         fs::write(lib, text + &chooser)?;
         Ok(Self { root, originals: originals.to_owned() })
     }
@@ -115,8 +125,6 @@ impl Tree {
             .args(arguments)
             .args(["--locked", "--message-format=json", "--keep-going", "--target-dir"])
             .arg(&target)
-            .env("RUSTFLAGS", "-Awarnings")
-            .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .current_dir(&self.root)
             .stderr(std::process::Stdio::inherit())
             .output()?;
