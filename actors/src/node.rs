@@ -171,7 +171,14 @@ impl Node {
 /// Where another node may have owned them, their tails are looked at again after a while: a batch that was on its
 /// way to the store, or that a frozen owner sent when it thawed, lands after they were read.
 async fn wake(context: Context, exclusive: bool) {
-    wake_active(&context, |_| true).await;
+    let mut asleep = last_active(&context).await;
+    for pause in pauses() {
+        asleep = wake_each(&context, asleep).await;
+        if asleep.is_empty() {
+            break;
+        }
+        context.host.sleep(pause).await;
+    }
     let looks = if exclusive { &[] } else { &LATE_LOOKS[..] };
     for wait in looks {
         context.host.sleep(*wait).await;
@@ -184,25 +191,17 @@ async fn wake(context: Context, exclusive: bool) {
     }
 }
 
-/// Wakes those of the channels that were written to last. A store that does not answer is asked again.
-async fn wake_active(context: &Context, which: impl Fn(&LogId) -> bool) {
-    let mut asleep = last_active(context).await;
-    asleep.retain(which);
-    for pause in pauses() {
-        let mut failed = Vec::new();
-        for log in asleep {
-            if let Err(error) = context.router.read(&log, u64::MAX, 1).await {
-                tracing::warn!(?log, %error, "channel could not be woken");
-                // What is damaged stays so, and is told to whoever needs it.
-                failed.extend((!matches!(error, StoreError::Damaged(_))).then_some(log));
-            }
+/// Wakes channels; answers which of them may be woken later.
+async fn wake_each(context: &Context, logs: Vec<LogId>) -> Vec<LogId> {
+    let mut failed = Vec::new();
+    for log in logs {
+        if let Err(error) = context.router.read(&log, u64::MAX, 1).await {
+            tracing::warn!(?log, %error, "channel could not be woken");
+            // What is damaged stays so, and is told to whoever needs it.
+            failed.extend((!matches!(error, StoreError::Damaged(_))).then_some(log));
         }
-        if failed.is_empty() {
-            return;
-        }
-        asleep = failed;
-        context.host.sleep(pause).await;
     }
+    failed
 }
 
 /// The channels that were written to last, as soon as the store tells.
@@ -236,7 +235,14 @@ async fn replace_lost(context: Context, lost: LostSlots, relay: mpsc::Sender<Rel
         if relay.send(RelayMessage::Renew(slots.clone())).await.is_err() {
             return;
         }
-        wake_active(&context, |log| slots.contains(&Router::slot(log))).await;
+        match context.store.last_active().await {
+            Ok(mut logs) => {
+                logs.retain(|log| slots.contains(&Router::slot(log)));
+                // Once: what fails here again is woken when somebody needs it.
+                wake_each(&context, logs).await;
+            }
+            Err(error) => tracing::warn!(%error, "channels of a slot that failed could not be read"),
+        }
     }
 }
 
