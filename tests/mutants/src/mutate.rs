@@ -52,6 +52,9 @@ struct Finder<'a> {
     function: String,
 }
 
+/// What begins a bug that is planted on purpose: false here, and so is what hangs on it.
+const PLANTED: &str = "::planted!(";
+
 /// Operators and what they become.
 const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("==", &["!="]),
@@ -174,6 +177,9 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 
     fn visit_expr_binary(&mut self, expr: &'ast syn::ExprBinary) {
         let operator = self.text(expr.op.span()).to_owned();
+        if self.text(expr.left.span()).contains(PLANTED) && !self.text(expr.left.span()).starts_with('!') {
+            return;
+        }
         let neighbours = NEIGHBOURS.iter().find(|(from, _)| *from == operator).map_or(&[][..], |(_, to)| to);
         let with_let = has_let(&expr.left) || has_let(&expr.right);
         let range = self.source_range(expr.left.span(), expr.right.span());
@@ -209,6 +215,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_arm(&mut self, arm: &'ast syn::Arm) {
         if let Some((_, guard)) = &arm.guard
             && !has_let(guard)
+            && !self.text(guard.span()).contains(PLANTED)
         {
             let range = guard.span().byte_range();
             let (begin, end) = (range.start, range.end);

@@ -57,6 +57,8 @@ fn passes(program: &Path, arguments: &[String], number: u32, patience: Duration)
     let child = Command::new(program)
         .args(arguments)
         .env(CHOOSES, number.to_string())
+        // Where property tests leave what they found.
+        .current_dir(program.parent().unwrap_or(Path::new(".")))
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

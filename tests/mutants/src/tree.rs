@@ -223,7 +223,8 @@ fn binaries(messages: &[Value]) -> Binaries {
         } else if message["profile"]["test"] == true {
             // Of the suite of whole nodes what needs no process of its own; the model does not run what is mutated.
             let is_suite = message["target"]["name"] == "suite";
-            let chosen: &[&str] = if is_suite { &["core::"] } else { &["--skip", "model::"] };
+            let chosen: &[&str] =
+                if is_suite { &["core::", "store_contract::"] } else { &["--skip", "model::"] };
             found.push((program.into(), chosen.iter().map(|one| (*one).to_owned()).collect()));
         }
     }

@@ -38,6 +38,25 @@ fn each_outcome_has_one_answer() {
         (Refused(Some(head(12, 7, 600))), ours, Next::RaiseEpoch { to: 8 }, "F4: came from another slot"),
         (Refused(Some(head(10, 7, 400))), ours, Next::RaiseEpoch { to: 8 }, "F4: also on an equal tail"),
         (Refused(Some(head(12, 7, 600))), Ours { epoch: 8 }, load(12, 600, false), "F4: once raised"),
+        (Refused(Some(head(12, 7, 600))), Ours { epoch: 7 }, load(12, 600, false), "F4: as high as the head"),
+        (
+            Refused(Some(head(10, 7, 400))),
+            Ours { epoch: 7 },
+            load(10, 400, false),
+            "F4: built under too low an epoch",
+        ),
+        (
+            Refused(Some(head(12, 4, 600))),
+            Believed { epoch: 4 },
+            load(12, 600, false),
+            "F4: nobody counts higher",
+        ),
+        (
+            Refused(Some(head(12, 3, 600))),
+            Ours { epoch: 2 },
+            load(12, 600, false),
+            "only a higher head asks to raise",
+        ),
         (Refused(Some(head(12, 3, 600))), believed, load(12, 600, false), "F4: load the new rows"),
         (
             Refused(Some(head(12, 1, 600))),
