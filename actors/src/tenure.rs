@@ -7,7 +7,7 @@
 //! Never does: stand in for the fence, which alone keeps a replaced owner from writing.
 
 use cluster::claimant::PARTITIONS;
-use cluster::claims::{Claims, ClaimsError, SLOTS_PER_PARTITION};
+use cluster::claims::{Claims, ClaimsError, partition};
 use cluster::fence::{Freshness, freshness};
 use cluster::host::{FaultPoint, Host};
 use cluster::router::{Route, Router};
@@ -105,10 +105,6 @@ impl Tenure {
 /// Rows that name an owner.
 fn owners(rows: &[(Slot, SlotRow)]) -> Vec<(Slot, Owner)> {
     rows.iter().filter_map(|(slot, row)| Some((*slot, Owner::of_row(*slot, row).ok()??))).collect()
-}
-
-fn partition(slot: Slot) -> u16 {
-    slot.number() / SLOTS_PER_PARTITION
 }
 
 fn micros(time: Duration) -> u64 {

@@ -8,6 +8,11 @@ use proto::v1::SlotRow;
 /// Slots of one partition of the `slot` table: 4096 slots are read in 64 reads.
 pub const SLOTS_PER_PARTITION: u16 = 64;
 
+/// The partition of a slot.
+pub fn partition(slot: Slot) -> u16 {
+    slot.number() / SLOTS_PER_PARTITION
+}
+
 /// One compare-and-set: `slot` goes to `to` if its epoch still is `from_epoch` (0: nobody ever owned it).
 /// `to.epoch` is above `from_epoch`: by one when the owner changes, by more only when an owner raises its own
 /// slot over the epoch of a channel that came from another slot (rule F4).

@@ -8,7 +8,7 @@ mod views;
 use super::{
     Answer, Append, Appended, KeySeen, Listed, LogId, LogPage, MessageRange, ReactionCount, Store, StoreError,
 };
-use cluster::claims::{Claim, ClaimOutcome, Claims, ClaimsError, SLOTS_PER_PARTITION};
+use cluster::claims::{self, Claim, ClaimOutcome, Claims, ClaimsError};
 use cluster::slots::Slot;
 use futures::future::{BoxFuture, FutureExt, ready};
 use log::Logs;
@@ -166,7 +166,7 @@ impl Store for MemoryStore {
 impl Claims for MemoryStore {
     fn read(&self, partition: u16) -> BoxFuture<'static, Result<Vec<(Slot, SlotRow)>, ClaimsError>> {
         let rows = self.with(|state| {
-            let here = |slot: &Slot| slot.number() / SLOTS_PER_PARTITION == partition;
+            let here = |slot: &Slot| claims::partition(*slot) == partition;
             state
                 .slots
                 .iter()

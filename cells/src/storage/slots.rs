@@ -3,7 +3,7 @@
 use super::engine::Trouble;
 use super::keys::{Key, Parts};
 use super::tables::{Definition, Tables, damaged, defs, frozen, get, open, put};
-use cluster::claims::{Claim, ClaimOutcome, SLOTS_PER_PARTITION};
+use cluster::claims::{self, Claim, ClaimOutcome, SLOTS_PER_PARTITION};
 use cluster::slots::Slot;
 use proto::v1::{PartitionRow, SlotOwner, SlotRow};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
@@ -72,8 +72,7 @@ fn key(partition: u16) -> Key {
 
 /// A slot's partition, and its place in that.
 fn place(slot: Slot) -> (u16, usize) {
-    let number = slot.number();
-    (number / SLOTS_PER_PARTITION, usize::from(number % SLOTS_PER_PARTITION))
+    (claims::partition(slot), usize::from(slot.number() % SLOTS_PER_PARTITION))
 }
 
 fn row(

@@ -8,7 +8,10 @@ pub use looks::LOOKS;
 use crate::{
     clients::{PATIENCE, Person, RECONNECT, Refusal, Verdict, knows::Knows},
     plan::Do,
-    promises::{heard, no_phantom},
+    promises::{
+        heard::{self, Due},
+        no_phantom,
+    },
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -18,7 +21,7 @@ use hyper::{
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use hyper_util::rt::TokioIo;
-use looks::{Carried, Due, Known};
+use looks::{Carried, Known};
 use proto::ts;
 use serde_json::{Value, json};
 use std::{
@@ -338,13 +341,8 @@ impl Web {
         let Some(due) = call.due else { return };
         let code = answer["error"].as_str();
         if code.is_none_or(|code| !PASSING.contains(&code)) {
-            let (wanted, errors) = match due {
-                Due::Answer(errors) => (None, errors),
-                Due::Error(error) => (Some(error), looks::NONE),
-            };
             let moves = person.moves.contains(&call.channel);
-            let heard = heard::called(person.number, call.method, (wanted, errors), code, moves);
-            person.judge(heard);
+            person.judge(heard::called(person.number, call.method, due, code, moves));
         }
         match answer["response_metadata"]["next_cursor"].as_str() {
             Some(cursor) if !cursor.is_empty() => _ = self.cursors.insert(call.method, cursor.to_owned()),

@@ -1,7 +1,6 @@
 //! Draws a plan from a seed: swarm testing (Groce and others, "Swarm Testing", ISSTA 2012). Every seed leaves out most
 //! kinds of faults and some kinds of deeds, so that no kind hides another, and draws its own rates.
 
-use crate::stage::operator::ADMIN_VERBS;
 use crate::{
     clients::{native::AGAIN_BACK_MAX, web::LOOKS},
     faults::{Fault, KINDS, Lie, PANICS, Way},
@@ -9,6 +8,7 @@ use crate::{
         Channel, Client, Deed, Device, Do, Plan, Site, Timed, Workspace,
         workload::{self, CROWD_MOST_ONE_IN, CROWD_SMALLER_BY, DEVICES, STADIUM_ONE_IN, WORKLOADS, Workload},
     },
+    stage::operator::ADMIN_VERBS,
 };
 use cluster::host::{Entropy, FaultPoint};
 

@@ -38,25 +38,30 @@ pub fn refused(client: usize, kind: &str, code: &str, moves: bool, plain: bool) 
     PROMISE.holds(earned, || format!("client {client}: a {kind} was refused with {code}"))
 }
 
-/// Whether a call was answered (`code`: its error, if any) as it must be: with the one error that is wanted, or else
-/// with what was asked for or an error that others may have brought about.
+/// What a call must be answered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Due {
+    /// What was asked for, or one of these errors: others may have changed meanwhile what it is about.
+    Answer(&'static [&'static str]),
+    /// This error: the call is a mistake.
+    Error(&'static str),
+}
+
+/// Whether a call was answered (`code`: its error, if any) as it must be.
 pub fn called(
     client: usize,
     method: &str,
-    (wanted, errors): (Option<&str>, &[&str]),
+    due: Due,
     code: Option<&str>,
     moves: bool,
 ) -> Result<(), Violation> {
-    let earned = match (wanted, code) {
+    let earned = match (due, code) {
         (_, Some(code)) if moves && NOT_IN_IT.contains(&code) => true,
-        (None, Some(code)) => errors.contains(&code),
-        (wanted, code) => wanted == code,
+        (Due::Answer(errors), code) => code.is_none_or(|code| errors.contains(&code)),
+        (Due::Error(error), code) => code == Some(error),
     };
     PROMISE.holds(earned, || {
-        format!(
-            "client {client}: {method} was answered with {}, not with {}",
-            code.unwrap_or("what was asked for"),
-            wanted.unwrap_or("what was asked for")
-        )
+        let answered = code.unwrap_or("what was asked for");
+        format!("client {client}: {method} was answered with {answered}, not with {due:?}")
     })
 }

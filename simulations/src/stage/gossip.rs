@@ -4,7 +4,7 @@
 use crate::{
     stage::{
         cell::{self, Paper, Player, Sight},
-        site::Site,
+        site::{Site, lock},
     },
     world::{World, links::SimLinks, report::Violation},
 };
@@ -17,7 +17,7 @@ use cluster::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -37,10 +37,6 @@ struct Said {
     node: String,
     boot: u64,
     sees: BTreeSet<String>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Gossip {

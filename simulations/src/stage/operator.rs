@@ -78,12 +78,8 @@ impl Stage {
         let Some(node) = self.site_of(place.tenant).node() else { return };
         let old = place.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // A token to go on with, before the old one ends.
-        let fresh = tokio::select! {
-            biased;
-            fresh = tenant.token(&node.context, user) => fresh.ok(),
-            () = self.world.sleep(PATIENCE) => None,
-        };
-        let Some(fresh) = fresh else { return };
+        let fresh = self.patiently(tenant.token(&node.context, user)).await;
+        let Some(Ok(fresh)) = fresh else { return };
         *place.token.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
         let log = Context::user(&tenant.workspace, user);
         self.world.tell(|| format!("the token of client {client} is revoked"));
@@ -91,6 +87,15 @@ impl Stage {
         if done {
             let mut revoked = place.revoked.lock().unwrap_or_else(PoisonError::into_inner);
             *revoked = Some((old, self.world.now()));
+        }
+    }
+
+    /// Waits for an answer as long as an operator does.
+    async fn patiently<T>(&self, doing: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            answer = doing => Some(answer),
+            () = self.world.sleep(PATIENCE) => None,
         }
     }
 
@@ -106,11 +111,10 @@ impl Stage {
         let chance = self.world.entropy("operator").fork(&format!("{client} {:?}", self.world.now()));
         let name = format!("{}-{:x}", tenants::tag(tenant.number), chance.below(1 << 40));
         let handle = format!("@{}-person{person}", tenants::tag(tenant.number));
-        let of = |more: Value| {
-            let mut args = json!({ "workspace": workspace });
-            args.as_object_mut()
-                .into_iter()
-                .for_each(|args| args.extend(more.as_object().cloned().unwrap_or_default()));
+        let of = |mut args: Value| {
+            if args["workspace"].is_null() {
+                args["workspace"] = workspace.into();
+            }
             args
         };
         let user = json!({ "user": handle, "channel": channel.as_str() });
@@ -159,15 +163,11 @@ impl Stage {
         args: &Value,
     ) -> Option<Result<Value, AdminError>> {
         self.world.tell(|| format!("an operator runs {verb} {args}"));
-        let answer = tokio::select! {
-            biased;
-            answer = admin::run(context, verb, args) => answer,
-            () = self.world.sleep(PATIENCE) => return None,
-        };
-        if let Err(AdminError::Refused(refusal)) = &answer {
+        let answer = self.patiently(admin::run(context, verb, args)).await;
+        if let Some(Err(AdminError::Refused(refusal))) = &answer {
             self.world.count_refusal(refusal.code());
         }
-        Some(answer)
+        answer
     }
 
     /// Gives a conversation another name, topic and purpose.
@@ -207,11 +207,7 @@ impl Stage {
         };
         self.oracle.sent(&key, sent);
         let executing = node.context.execute(log, Command::by(by, verb).keyed(key.clone()));
-        let result = tokio::select! {
-            biased;
-            result = executing => Some(result),
-            () = self.world.sleep(PATIENCE) => None,
-        };
+        let result = self.patiently(executing).await;
         match result {
             Some(Ok(done)) => {
                 let place = Place { us: done.us, seq: (done.seq > 0).then_some(done.seq) };

@@ -113,7 +113,8 @@ fn serve(host: &Host, gateway: Gateway, mut listener: Listener) {
     });
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What a mutex holds, also after a panic.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -280,7 +281,7 @@ impl Site {
         self.world.on_crash(machine, move |_| root.kill());
         let links =
             SimLinks::join(&self.world, machine, &host, me.clone(), LinkConfig::default(), &self.peers);
-        let player = Player::new(&self.world, &host, me.clone(), self.paper.clone());
+        let player = Player::new(&self.world, &host, &me, self.paper.clone());
         let gossip = Gossip::start(&host, Arc::new(links), &me, player);
         let gateway = Gateway::new(host.clone(), gateway::config::Config::default(), Arc::new(String::new));
         gateway.open(node.clone());

@@ -95,23 +95,32 @@ fn has_let(expr: &syn::Expr) -> bool {
 }
 
 impl Finder<'_> {
-    fn add(&mut self, span: Span, what: String, inserts: impl FnOnce(u32, i64) -> Vec<(usize, i64, String)>) {
+    /// A mutant that inserts a text at the beginning of a range, and one at its end unless that is empty. `before` is
+    /// given what asks whether this mutant is chosen.
+    fn add(
+        &mut self,
+        at: Span,
+        what: String,
+        range: Range<usize>,
+        before: impl Fn(&str) -> String,
+        after: &str,
+    ) {
         let number = self.next;
         self.next += 1;
         // Outer ones open first and close last.
         self.depth += 1;
         let what = format!("{what} in {}", self.function);
-        let (part, file, line) = (self.part, self.file.to_owned(), span.start().line);
-        let inserts = inserts(number, self.depth);
+        let (part, file, line) = (self.part, self.file.to_owned(), at.start().line);
+        let before = before(&format!("{}::mutation::is({number})", self.is_of));
+        let mut inserts = vec![(range.start, self.depth, before)];
+        if !after.is_empty() {
+            inserts.push((range.end, -self.depth, after.to_owned()));
+        }
         self.found.push(Mutant { number, part, file, line, what, inserts });
     }
 
     fn text(&self, span: Span) -> &str {
         &self.source[span.byte_range()]
-    }
-
-    fn chosen(&self, number: u32) -> String {
-        format!("{}::mutation::is({number})", self.is_of)
     }
 
     fn answers(&self, output: &syn::ReturnType) -> Vec<String> {
@@ -143,10 +152,8 @@ impl Finder<'_> {
                 continue;
             }
             let what = format!("answers {answer} at once");
-            let is_of = self.is_of.to_owned();
-            self.add(signature.span(), what, |number, depth| {
-                vec![(begin, depth, format!(" if {is_of}::mutation::is({number}) {{ return {answer}; }}"))]
-            });
+            let before = |chosen: &str| format!(" if {chosen} {{ return {answer}; }}");
+            self.add(signature.span(), what, begin..begin, before, "");
         }
         syn::visit::visit_block(self, block);
         self.function = outer;
@@ -176,38 +183,25 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_expr_binary(&mut self, expr: &'ast syn::ExprBinary) {
-        let operator = self.text(expr.op.span()).to_owned();
-        if self.text(expr.left.span()).contains(PLANTED) && !self.text(expr.left.span()).starts_with('!') {
+        let (left, right) = (self.text(expr.left.span()).to_owned(), self.text(expr.right.span()).to_owned());
+        if left.contains(PLANTED) && !left.starts_with('!') {
             return;
         }
+        let operator = self.text(expr.op.span()).to_owned();
         let neighbours = NEIGHBOURS.iter().find(|(from, _)| *from == operator).map_or(&[][..], |(_, to)| to);
         let with_let = has_let(&expr.left) || has_let(&expr.right);
-        let range = self.source_range(expr.left.span(), expr.right.span());
         for to in neighbours.iter().filter(|_| !with_let) {
-            let (left, right) =
-                (self.text(expr.left.span()).to_owned(), self.text(expr.right.span()).to_owned());
-            let is_of = self.is_of.to_owned();
-            let (begin, end) = (range.start, range.end);
-            self.add(expr.op.span(), format!("{operator} becomes {to}"), |number, depth| {
-                let before = if to.ends_with('=') && !matches!(*to, "==" | "!=" | "<=" | ">=") {
-                    format!("(if {is_of}::mutation::is({number}) {{ {left} {to} {right} }} else {{ ")
-                } else {
-                    format!("(if {is_of}::mutation::is({number}) {{ ({left}) {to} ({right}) }} else {{ ")
-                };
-                vec![(begin, depth, before), (end, -depth, " })".to_owned())]
-            });
+            let before = |chosen: &str| format!("(if {chosen} {{ ({left}) {to} ({right}) }} else {{ ");
+            let what = format!("{operator} becomes {to}");
+            self.add(expr.op.span(), what, expr.span().byte_range(), before, " })");
         }
         syn::visit::visit_expr_binary(self, expr);
     }
 
     fn visit_expr_unary(&mut self, expr: &'ast syn::ExprUnary) {
-        if matches!(expr.op, syn::UnOp::Not(_)) && !self.text(expr.expr.span()).contains("planted!") {
-            let range = self.source_range(expr.op.span(), expr.expr.span());
-            let chosen = self.chosen(self.next);
-            let (begin, end) = (range.start, range.end);
-            self.add(expr.op.span(), "! is taken away".to_owned(), |_, depth| {
-                vec![(begin, depth, format!("({chosen} ^ ")), (end, -depth, ")".to_owned())]
-            });
+        if matches!(expr.op, syn::UnOp::Not(_)) && !self.text(expr.expr.span()).contains(PLANTED) {
+            let before = |chosen: &str| format!("({chosen} ^ ");
+            self.add(expr.op.span(), "! is taken away".to_owned(), expr.span().byte_range(), before, ")");
         }
         syn::visit::visit_expr_unary(self, expr);
     }
@@ -217,25 +211,12 @@ impl<'ast> Visit<'ast> for Finder<'_> {
             && !has_let(guard)
             && !self.text(guard.span()).contains(PLANTED)
         {
-            let range = guard.span().byte_range();
-            let (begin, end) = (range.start, range.end);
-            for (what, join) in [("always holds", "||"), ("never holds", "&& !")] {
-                let chosen = self.chosen(self.next);
-                let before = match join {
-                    "||" => format!("({chosen} || "),
-                    _ => format!("(!{chosen} && "),
-                };
-                self.add(guard.span(), format!("a guard {what}"), |_, depth| {
-                    vec![(begin, depth, format!("{before}(")), (end, -depth, "))".to_owned())]
-                });
-            }
+            let (at, range) = (guard.span(), guard.span().byte_range());
+            let always = |chosen: &str| format!("({chosen} || (");
+            self.add(at, "a guard always holds".to_owned(), range.clone(), always, "))");
+            let never = |chosen: &str| format!("(!{chosen} && (");
+            self.add(at, "a guard never holds".to_owned(), range, never, "))");
         }
         syn::visit::visit_arm(self, arm);
-    }
-}
-
-impl Finder<'_> {
-    fn source_range(&self, first: Span, last: Span) -> Range<usize> {
-        first.byte_range().start..last.byte_range().end
     }
 }

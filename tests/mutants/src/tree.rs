@@ -16,6 +16,10 @@ const ROUNDS_MAX: u32 = 12;
 /// What chooses a mutant at run time.
 pub const CHOOSES: &str = "WAGGLE_MUTANT";
 
+/// Everything that kills mutants.
+const BUILD: [&str; 11] =
+    ["build", "-p", "cluster", "-p", "actors", "-p", "simulations", "-p", "tests", "--tests", "--bins"];
+
 /// What a mutant asks whether it is the one.
 const CHOOSER: &str = r#"
 /// Which mutant is chosen.
@@ -89,21 +93,11 @@ impl Tree {
 
     /// Writes all mutants into their files and builds; those that do not compile are left out.
     pub fn build(&self, mutants: &mut BTreeMap<u32, Mutant>) -> anyhow::Result<Binaries> {
+        // Also those of which no mutant is left.
+        let files: BTreeSet<String> = mutants.values().map(|mutant| mutant.file.clone()).collect();
         for round in 0..ROUNDS_MAX {
-            let written = self.write(mutants)?;
-            let (is_built, messages) = self.cargo(&[
-                "build",
-                "-p",
-                "cluster",
-                "-p",
-                "actors",
-                "-p",
-                "simulations",
-                "-p",
-                "tests",
-                "--tests",
-                "--bins",
-            ])?;
+            let written = self.write(&files, mutants)?;
+            let (is_built, messages) = self.cargo(&BUILD)?;
             if is_built {
                 return Ok(binaries(&messages));
             }
@@ -133,17 +127,14 @@ impl Tree {
         Ok((output.status.success(), messages))
     }
 
-    /// Writes the files; answers, by file, where each mutant's text and all that it is about have come to lie.
-    fn write(&self, mutants: &BTreeMap<u32, Mutant>) -> anyhow::Result<Written> {
-        let mut by_file: BTreeMap<&str, Vec<&Mutant>> = BTreeMap::new();
-        for mutant in mutants.values() {
-            by_file.entry(&mutant.file).or_default().push(mutant);
-        }
+    /// Writes the mutants into these files; answers, by file, where their texts have come to lie.
+    fn write(&self, files: &BTreeSet<String>, mutants: &BTreeMap<u32, Mutant>) -> anyhow::Result<Written> {
         let mut written = Written::new();
-        for file in mutants.values().map(|mutant| mutant.file.clone()).collect::<BTreeSet<_>>() {
-            let source = self.source(&file)?;
-            let mut inserts: Vec<(usize, i64, &str, u32)> = by_file[file.as_str()]
-                .iter()
+        for file in files {
+            let source = self.source(file)?;
+            let mut inserts: Vec<(usize, i64, &str, u32)> = mutants
+                .values()
+                .filter(|mutant| mutant.file == *file)
                 .flat_map(|mutant| {
                     mutant.inserts.iter().map(|(at, order, text)| (*at, *order, text.as_str(), mutant.number))
                 })
@@ -157,15 +148,9 @@ impl Tree {
                 text += insert;
             }
             text += &source[from..];
-            let to = self.root.join(&file);
-            if fs::read_to_string(&to).is_ok_and(|there| there == text) {
-                written.insert(file, places);
-                continue;
-            }
-            fs::write(to, text)?;
-            written.insert(file, places);
+            fs::write(self.root.join(file), text)?;
+            written.insert(file.clone(), places);
         }
-        // Files whose mutants are all gone.
         Ok(written)
     }
 }

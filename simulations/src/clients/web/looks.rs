@@ -2,7 +2,7 @@
 
 use crate::{
     clients::{Person, knows::Knows},
-    promises::tenants,
+    promises::{heard::Due, tenants},
 };
 use proto::ts;
 use serde_json::{Value, json};
@@ -34,15 +34,6 @@ pub enum Carried {
     Parts,
     /// As these bytes of this type.
     Raw(&'static str, &'static str),
-}
-
-/// What a call must be answered.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Due {
-    /// What was asked for, or one of these errors: others may have changed meanwhile what it is about.
-    Answer(&'static [&'static str]),
-    /// This error: the call is a mistake.
-    Error(&'static str),
 }
 
 /// A call, and what it must be answered.
@@ -77,8 +68,7 @@ pub struct Known<'a> {
 type Make = fn(&Known) -> Option<Look>;
 
 const GONE: &[&str] = &["message_not_found", "thread_not_found"];
-/// No error at all.
-pub const NONE: &[&str] = &[];
+const NONE: &[&str] = &[];
 
 /// A call that is answered.
 fn good(method: &'static str, body: Value, errors: &'static [&'static str]) -> Option<Look> {

@@ -6,7 +6,11 @@ use super::{
 };
 use crate::{
     oracle::book::Place,
-    promises::{deleted_is_gone, heard, no_phantom, one_place, own_words, revoked, tenants},
+    promises::{
+        deleted_is_gone,
+        heard::{self, Due},
+        no_phantom, one_place, own_words, revoked, tenants,
+    },
 };
 use std::time::Duration;
 
@@ -51,13 +55,13 @@ pub const CASES: &[Case] = &[
         revoked::opened(0, REVOKED, REVOKED + Duration::from_millis(1))
     }),
     case(&heard::PROMISE, "a mistake is taken", |_| {
-        heard::called(0, "users.info", (Some("invalid_arguments"), &[]), None, true)
+        heard::called(0, "users.info", Due::Error("invalid_arguments"), None, true)
     }),
     case(&heard::PROMISE, "a mistake is named wrongly", |_| {
-        heard::called(0, "users.info", (Some("invalid_arguments"), &[]), Some("user_not_found"), false)
+        heard::called(0, "users.info", Due::Error("invalid_arguments"), Some("user_not_found"), false)
     }),
     case(&heard::PROMISE, "a lookup is refused", |_| {
-        heard::called(0, "team.info", (None, &["message_not_found"]), Some("team_not_found"), true)
+        heard::called(0, "team.info", Due::Answer(&["message_not_found"]), Some("team_not_found"), true)
     }),
     case(&no_phantom::PROMISE, "a page of history shows what was said elsewhere", |day| {
         day.oracle.said(C2, "elsewhere");
@@ -116,11 +120,11 @@ fn refusals_that_people_earn_break_nothing() {
 #[test]
 fn calls_that_are_answered_as_they_must_be_break_nothing() {
     assert_eq!(
-        heard::called(0, "users.info", (Some("invalid_arguments"), &[]), Some("invalid_arguments"), false),
+        heard::called(0, "users.info", Due::Error("invalid_arguments"), Some("invalid_arguments"), false),
         Ok(())
     );
-    assert_eq!(heard::called(0, "team.info", (None, &[]), None, false), Ok(()));
-    let gone = (None, &["message_not_found"][..]);
+    assert_eq!(heard::called(0, "team.info", Due::Answer(&[]), None, false), Ok(()));
+    let gone = Due::Answer(&["message_not_found"]);
     assert_eq!(heard::called(0, "reactions.get", gone, Some("message_not_found"), false), Ok(()));
     assert_eq!(heard::called(0, "reactions.get", gone, Some("channel_not_found"), true), Ok(()));
     let day = Day::good();
