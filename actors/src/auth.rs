@@ -14,6 +14,8 @@ pub const TOKEN_BYTES_MAX: usize = 256;
 /// Random bytes in a token.
 const TOKEN_RANDOM_BYTES: usize = 24;
 
+const REVOKED: Refusal = Refusal::Named("token_revoked");
+
 /// A caller that has been recognised: the login, what kind of token it showed, and who that is now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
@@ -62,7 +64,7 @@ pub async fn identify(context: &Context, token: &str) -> Result<Identity, Refusa
     let hash = hash(token);
     let row = context.store.token(&hash).await.map_err(refusal)?.ok_or(Refusal::Named("invalid_auth"))?;
     if row.revoked && !cluster::planted!(RevokedLogsIn) {
-        return Err(Refusal::Named("token_revoked"));
+        return Err(REVOKED);
     }
     let (Ok(workspace), Ok(user)) = (WorkspaceId::parse(&row.workspace), UserId::parse(&row.user)) else {
         return Err(Refusal::Named("invalid_auth"));
@@ -82,6 +84,16 @@ pub async fn identify(context: &Context, token: &str) -> Result<Identity, Refusa
 /// The login of a token, for sockets. Refusals as [`identify`].
 pub async fn login_by_token(context: &Context, token: &str) -> Result<Login, Refusal> {
     identify(context, token).await.map(|identity| identity.login)
+}
+
+/// Looks again at the token behind a login: it may have been revoked since, and somebody who follows the user's log
+/// only now is not told of that. Refusals: `token_revoked`, and those of a store that did not answer.
+pub async fn still_in(context: &Context, login: &Login) -> Result<(), Refusal> {
+    if login.token_hash.is_empty() || cluster::planted!(RevokedLogsIn) {
+        return Ok(());
+    }
+    let row = context.store.token(&login.token_hash).await.map_err(refusal)?;
+    if row.is_some_and(|row| row.revoked) { Err(REVOKED) } else { Ok(()) }
 }
 
 /// What a user is told of a store that did not answer a read.

@@ -1,5 +1,6 @@
 //! What a session does with what it is told: live events, replays, answers, the clock.
 
+use super::cursors::Step;
 use super::{Ending, PINGS_MISSED_MAX, PINGS_SPARED_MAX, Read, Session, ToSession, wire};
 use crate::command::Done;
 use crate::delivery::Delivery;
@@ -20,9 +21,11 @@ impl Session {
     pub(super) fn mail(&mut self, message: ToSession) {
         match message {
             ToSession::Event(delivery) => {
-                let step = self.cursors.live(&delivery.log.channel, delivery.event.seq);
-                if step == super::cursors::Step::Send {
-                    self.emit(&delivery);
+                match self.cursors.live(&delivery.log.channel, delivery.event.seq) {
+                    Step::Send => self.emit(&delivery),
+                    // Ahead of its turn, too: what comes before it may take long to be read.
+                    Step::Drop if self.is_revoked_by(&delivery) => self.end(CloseCode::Revoked),
+                    Step::Drop => {}
                 }
             }
             ToSession::Typing(typed) => self.typed(&typed.0, typed.1.as_str()),
@@ -68,12 +71,14 @@ impl Session {
                     self.cursors.position(channel).is_some_and(|cursor| cursor >= left.seq)
                 }));
             }
-            Some(Body::TokenRevoked(_)) if cluster::planted!(RevokedStaysOpen) => {}
-            Some(Body::TokenRevoked(revoked)) if revoked.hash == self.login.token_hash => {
-                self.end(CloseCode::Revoked);
-            }
+            Some(Body::TokenRevoked(_)) if self.is_revoked_by(delivery) => self.end(CloseCode::Revoked),
             _ => {}
         }
+    }
+
+    fn is_revoked_by(&self, delivery: &Delivery) -> bool {
+        let Some(Body::TokenRevoked(revoked)) = &delivery.event.body else { return false };
+        revoked.hash == self.login.token_hash && !cluster::planted!(RevokedStaysOpen)
     }
 
     /// RTM answers the sender with an ack and everybody else with the message.

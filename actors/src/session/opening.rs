@@ -54,28 +54,30 @@ async fn admit<S: FrameSocket>(
         Some(login) => login,
         None => match auth::login_by_token(context, &hello.token).await {
             Ok(login) => login,
-            Err(refusal) => {
-                let said = match form {
-                    // A ticket that is used, too old or unknown: Slack's own words for it.
-                    WireForm::Rtm => frame::text(crate::rtm::expired().as_bytes()),
-                    _ => wire::refuse(re, &refusal, form),
-                };
-                let _ = socket.send(&[said]).await;
-                // A store that cannot be asked now says nothing about the token: the client may come back.
-                let named = matches!(refusal, Refusal::Named(_));
-                return Err(if named { CloseCode::NotAuthenticated } else { CloseCode::Restarting });
-            }
+            Err(refusal) => return Err(turn_away(socket, re, &refusal, form).await),
         },
     };
     let mut session = Box::new(enter(seat, form, login).await?);
     if let Err(refusal) = session.follow_all(&hello).await {
         session.leave_shard().await;
-        let _ = socket.send(&[wire::refuse(re, &refusal, form)]).await;
-        return Err(CloseCode::Restarting);
+        return Err(turn_away(socket, re, &refusal, form).await);
     }
     session.count_return(&hello);
     session.welcome(re);
     Ok(session)
+}
+
+/// Tells somebody why they are not let in.
+async fn turn_away<S: FrameSocket>(socket: &mut S, re: u64, refusal: &Refusal, form: WireForm) -> CloseCode {
+    let named = matches!(refusal, Refusal::Named(_));
+    let said = match form {
+        // A ticket that is used, too old or unknown, or whose token was revoked: Slack's own words for it.
+        WireForm::Rtm if named => frame::text(crate::rtm::expired().as_bytes()),
+        _ => wire::refuse(re, refusal, form),
+    };
+    let _ = socket.send(&[said]).await;
+    // A store that cannot be asked now says nothing about the token: the client may come back.
+    if named { CloseCode::NotAuthenticated } else { CloseCode::Restarting }
 }
 
 /// A session that its shard knows and that follows nothing yet.
@@ -153,7 +155,7 @@ impl Session {
     }
 
     /// Follows the workspace, the user and the conversations they are in: the user's own log first, so that a join
-    /// that happens meanwhile is seen there.
+    /// that happens meanwhile, and the end of the token, is seen there.
     async fn follow_all(&mut self, hello: &Hello) -> Result<(), Refusal> {
         let cursors: BTreeMap<ChannelId, u64> = hello
             .cursors
@@ -164,6 +166,7 @@ impl Session {
             [ChannelId::User(self.login.user.clone()), ChannelId::Workspace(self.login.workspace.clone())];
         let from: Vec<_> = own.iter().map(|own| (own.clone(), cursors.get(own).copied())).collect();
         self.follow(from).await?;
+        auth::still_in(self.context(), &self.login).await?;
         let mut joined = self.joined().await?;
         if hello.manual {
             joined.retain(|(channel, _)| cursors.contains_key(&ChannelId::from(channel.clone())));

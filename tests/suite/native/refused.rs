@@ -156,6 +156,18 @@ async fn a_hello_of_nobody_is_refused_and_closed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn whose_token_is_revoked_between_handshake_and_hello_is_not_let_in() -> Result<()> {
+    let stage = Stage::start().await?;
+    let ada = stage.person("ada").await?;
+    let mut raw = Raw::json(&stage.url(), &ada.token).await?;
+    stage.node.admin(&["token", "revoke", &ada.token]).await?;
+    raw.say(&hello(1)).await?;
+    let Heard::Frame(frame) = raw.hear().await? else { panic!("a refusal comes before the close") };
+    assert_eq!((&frame["re"], &frame["refused"]["code"]), (&json!("1"), &json!("token_revoked")), "{frame}");
+    raw.closed(CloseCode::NotAuthenticated).await
+}
+
+#[tokio::test]
 async fn a_revoked_token_ends_its_live_sessions_and_opens_no_more() -> Result<()> {
     let stage = Stage::start().await?;
     let (ada, bob) = (stage.person("ada").await?, stage.person("bob").await?);
