@@ -155,7 +155,7 @@ pub async fn claim_slots(
             return Ok(Claimed { rows: rows.into_iter().collect(), claimed: claimed.len(), denied });
         }
         last = ClaimantError::Contended { open: wanted.len() };
-        claimed.extend(wanted.iter().map(|claim| claim.slot));
+        claimed.append(&mut wanted.iter().map(|claim| claim.slot).collect());
         if let Err(error) = claim_all(claims, wanted).await {
             tracing::warn!(round, %error, "claims not settled");
             last = error.into();
@@ -168,20 +168,22 @@ pub async fn claim_slots(
 async fn read_rows(claims: &dyn Claims) -> Result<BTreeMap<Slot, Owner>, ClaimantError> {
     let reads = stream::iter(0..PARTITIONS).map(|partition| claims.read(partition));
     let mut reads = reads.buffered(READS_AT_ONCE);
-    let mut rows = BTreeMap::new();
+    let mut rows: Vec<(Slot, Owner)> = Vec::with_capacity(SLOTS.into());
     while let Some(partition) = reads.try_next().await? {
         for (slot, row) in partition {
-            rows.extend(Owner::of_row(slot, &row)?.map(|owner| (slot, owner)));
+            let owner = Owner::of_next_row(rows.last().map(|(_, before)| before), slot, &row)?;
+            rows.extend(owner.map(|owner| (slot, owner)));
         }
     }
-    Ok(rows)
+    Ok(rows.into_iter().collect())
 }
 
 /// Makes the claims, in calls of [`CLAIMS_PER_CALL`]. Refusals are only counted: the next read shows the
 /// rows.
 async fn claim_all(claims: &dyn Claims, wanted: Vec<Claim>) -> Result<(), ClaimsError> {
-    for call in wanted.chunks(CLAIMS_PER_CALL) {
-        let outcomes = claims.claim(call.to_vec()).await?;
+    let mut wanted = wanted.into_iter();
+    while wanted.len() > 0 {
+        let outcomes = claims.claim(wanted.by_ref().take(CLAIMS_PER_CALL).collect()).await?;
         let refused = outcomes.iter().filter(|outcome| matches!(outcome, ClaimOutcome::Refused(_))).count();
         if refused > 0 {
             tracing::info!(refused, "claims refused: other rows were there");

@@ -47,6 +47,19 @@ impl Owner {
         };
         Ok(Some(Self { node: Arc::new(node), epoch: row.epoch }))
     }
+    /// As [`Owner::of_row`], for one row after another: an owner has many slots, and its name is read and kept once.
+    pub fn of_next_row(before: Option<&Owner>, slot: Slot, row: &SlotRow) -> Result<Option<Self>, RowError> {
+        match before {
+            Some(before) if row.epoch > 0 && before.is_named_by(row) => {
+                Ok(Some(Self { node: before.node.clone(), epoch: row.epoch }))
+            }
+            _ => Self::of_row(slot, row),
+        }
+    }
+    fn is_named_by(&self, row: &SlotRow) -> bool {
+        let Node { id, boot, cell } = &*self.node;
+        boot.0 == row.boot && id.as_str() == row.node && cell.as_str() == row.cell
+    }
     /// The compare-and-set that gives `slot` to `to`, from this owner or from nobody.
     pub fn claim(slot: Slot, from: Option<&Owner>, to: &Node) -> Claim {
         let from_epoch = from.map_or(0, |owner| owner.epoch);
@@ -174,6 +187,30 @@ mod tests {
         assert_eq!(Owner::of_row(slot(1), &row(0, "")), Ok(None));
         let error = Owner::of_row(slot(1), &row(1, "a b")).unwrap_err();
         assert!(error.to_string().starts_with("the row of slot 1 is damaged"), "{error}");
+    }
+
+    #[test]
+    fn rows_of_one_owner_share_its_name_and_those_of_another_do_not() {
+        let row = |epoch, node: &str, boot, cell: &str| {
+            Owner::of_next_row(
+                Some(&owner("m", 3)),
+                slot(1),
+                &SlotRow { epoch, node: node.into(), boot, cell: cell.into() },
+            )
+        };
+        let before = owner("m", 3);
+        let row_of_it = SlotRow { epoch: 4, node: "m".into(), boot: 7, cell: "a".into() };
+        let next = Owner::of_next_row(Some(&before), slot(1), &row_of_it).unwrap().unwrap();
+        assert!(Arc::ptr_eq(&next.node, &before.node));
+        assert_eq!(next, owner("m", 4));
+        for (node, boot, cell) in [("n", 7, "a"), ("m", 8, "a"), ("m", 7, "b")] {
+            let other = row(4, node, boot, cell).unwrap().unwrap();
+            assert_eq!(
+                (other.node.id.as_str(), other.node.boot, other.node.cell.as_str()),
+                (node, BootId(boot), cell)
+            );
+        }
+        assert_eq!(row(0, "m", 7, "a"), Ok(None));
     }
 
     #[test]

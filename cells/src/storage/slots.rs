@@ -108,7 +108,7 @@ fn set_slot(row: &mut PartitionRow, place: usize, to: &SlotRow) {
     let slots = row.epochs.len().max(place + 1);
     row.epochs.resize(slots, 0);
     row.owner_of.resize(slots, 0);
-    let is_to = |owner: &SlotOwner| owner.node == to.node && owner.boot == to.boot && owner.cell == to.cell;
+    let is_to = |owner: &SlotOwner| owner.boot == to.boot && owner.node == to.node && owner.cell == to.cell;
     let known = row.owners.iter().position(is_to).unwrap_or_else(|| {
         row.owners.push(SlotOwner { node: to.node.clone(), boot: to.boot, cell: to.cell.clone() });
         row.owners.len() - 1
@@ -118,10 +118,14 @@ fn set_slot(row: &mut PartitionRow, place: usize, to: &SlotRow) {
 }
 
 /// Without owners that own nothing any more.
-fn tidied(row: PartitionRow) -> PartitionRow {
-    let mut tidy = PartitionRow::default();
-    for place in (0..row.epochs.len()).filter(|place| row.epochs[*place] > 0) {
-        set_slot(&mut tidy, place, &slot_at(&row, place));
-    }
-    tidy
+fn tidied(mut row: PartitionRow) -> PartitionRow {
+    let owns = |at: usize| {
+        row.epochs.iter().zip(&row.owner_of).any(|(epoch, of)| *epoch > 0 && usize::try_from(*of) == Ok(at))
+    };
+    let kept: Vec<usize> = (0..row.owners.len()).filter(|at| owns(*at)).collect();
+    let now_at =
+        |old: u32| kept.iter().position(|kept| usize::try_from(old) == Ok(*kept)).unwrap_or_default();
+    row.owner_of.iter_mut().for_each(|at| *at = u32::try_from(now_at(*at)).unwrap_or_default());
+    row.owners = kept.iter().map(|at| std::mem::take(&mut row.owners[*at])).collect();
+    row
 }
