@@ -1,5 +1,5 @@
-//! `kill -9` of the real process, again and again, under load and while it starts: nothing that was acknowledged is
-//! lost, doubled or moved, and the views equal the fold of the log.
+//! `kill -9` of the real process, again and again, under load and while it starts, and pauses of it: nothing that was
+//! acknowledged is lost, doubled or moved, and the views equal the fold of the log.
 //!
 //! The suite runs the short form; `WAGGLE_KILLS=100` the long one, `WAGGLE_KILL_SEED` another run of chance.
 
@@ -8,6 +8,7 @@ mod first;
 mod fold;
 mod judge;
 mod load;
+mod pause;
 
 use crate::native::stage::{self, Stage};
 use anyhow::{Result, ensure};
@@ -42,14 +43,17 @@ struct Plan {
 }
 
 impl Plan {
-    #[allow(clippy::disallowed_methods, reason = "a test is told its size from outside")]
     fn read() -> Self {
-        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
         let kills = number("WAGGLE_KILLS").map_or(KILLS_DEFAULT, |n: u64| n as usize);
         let factor = if kills >= KILLS_LONG { 2 } else { 1 };
         let seed = number("WAGGLE_KILL_SEED").unwrap_or(1);
         Self { kills, early: kills / 2, acks_between: factor * ACKS_BETWEEN_MIN, seed }
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test is told its size from outside")]
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 /// What was done.

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 pub(super) const SENDERS: usize = 32;
 const CHANNELS: usize = 8;
 /// Commands that one sender has on their way.
-const LANES: usize = 2;
+pub(super) const LANES: usize = 2;
 /// First delay before connecting again, in ms.
 const BACKOFF_MS: u64 = 10;
 /// Characters of a long text: its body is kept apart from its row.
