@@ -51,8 +51,14 @@ pub enum Fault {
     FullDisk { site: usize, blocks: u64, for_ms: u64 },
     /// Every access takes up to this long.
     SlowDisk { site: usize, access_ms: u64, for_ms: u64 },
-    /// After so many changes every write fails, until the power has been cut.
-    BrokenDisk { site: usize, changes: u64, for_ms: u64 },
+    /// After so many changes every write fails, or only every sync, until the power has been cut.
+    BrokenDisk {
+        site: usize,
+        changes: u64,
+        #[serde(default)]
+        only_syncs: bool,
+        for_ms: u64,
+    },
     /// When all is over some bytes of the file are flipped: every log must be right or be named damaged.
     BitRot { site: usize, flips: usize },
     /// The machine stops and goes on.

@@ -8,7 +8,7 @@
 pub mod draw;
 pub mod workload;
 
-use crate::faults::Fault;
+use crate::{faults::Fault, world::network::Latency};
 use proto::frame::WireForm;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -45,6 +45,14 @@ pub struct Site {
     pub drift_ppm: i64,
     /// Its store is on a machine of its own, which outlives the node; a second node may take over.
     pub remote_store: bool,
+    /// Longest time that its disk takes when it is well, ms.
+    #[serde(default = "quick_access_ms")]
+    pub access_ms: u64,
+}
+
+/// Of a disk that nobody has to wait for.
+fn quick_access_ms() -> u64 {
+    2
 }
 
 /// A tenant.
@@ -183,6 +191,13 @@ impl Plan {
     /// From a file.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
+    }
+}
+
+impl Site {
+    /// How long its disk takes when it is well.
+    pub fn access(&self) -> Latency {
+        (Duration::from_micros(100), Duration::from_millis(self.access_ms))
     }
 }
 

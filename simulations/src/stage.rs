@@ -10,7 +10,7 @@ pub mod tenant;
 use crate::{
     clients::{Person, native::Native, rtm::Rtm, web::Web},
     oracle::{Logs, Oracle},
-    plan::{Deed, Device, Do, Plan},
+    plan::{Client, Deed, Device, Do, Plan},
     stage::{
         cell::Paper,
         site::{NotUp, Site, node_id},
@@ -30,7 +30,8 @@ use actors::{
     store::LogId,
 };
 use cluster::node::NodeId;
-use proto::v1::JoinedRow;
+use futures::future::try_join_all;
+use proto::{refusal::Refusal, v1::JoinedRow};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
@@ -110,7 +111,7 @@ impl Stage {
             .enumerate()
             .map(|(number, site)| {
                 let skew = Skew { offset_us: site.offset_us, drift_ppm: site.drift_ppm };
-                let hardware = Hardware { skew, ..Hardware::default() };
+                let hardware = Hardware { skew, blocking: site.access(), ..Hardware::default() };
                 (node_id(number), world.machine(format!("node-{number}"), hardware))
             })
             .collect();
@@ -137,34 +138,37 @@ impl Stage {
             paper,
             oracle,
         };
-        for (number, workspace) in stage.plan.workspaces.iter().enumerate() {
+        let founded = stage.plan.workspaces.iter().enumerate().map(async |(number, workspace)| {
             let node = stage.sites[workspace.site].node().expect("it was booted just now");
-            let founded = Tenant::found(&node.context, number, workspace).await;
-            stage
-                .tenants
-                .push(founded.map_err(|refusal| {
-                    Violation::new("an empty store can be seeded", refusal.to_string())
-                })?);
-        }
+            Tenant::found(&node.context, number, workspace).await
+        });
+        let founded = try_join_all(founded.collect::<Vec<_>>()).await;
+        stage.tenants =
+            founded.map_err(|refusal| Violation::new("an empty store can be seeded", refusal.to_string()))?;
         Ok(stage)
     }
 
     /// Connects everybody.
     pub async fn invite(&mut self) -> Result<(), Violation> {
-        for number in 0..self.plan.clients.len() {
-            self.place(number).await?;
-        }
+        let tokens = (0..self.plan.clients.len()).map(|number| self.token_for(number));
+        let tokens = try_join_all(tokens).await;
+        let tokens = tokens.map_err(|refusal| Violation::new("tokens are given", refusal.to_string()))?;
+        tokens.into_iter().enumerate().for_each(|(number, token)| self.place(number, token));
         Ok(())
     }
 
-    async fn place(&mut self, number: usize) -> Result<(), Violation> {
+    async fn token_for(&self, client: usize) -> Result<String, Refusal> {
+        let Client { workspace, person, .. } = self.plan.clients[client];
+        let node = self.site_of(workspace).node().expect("nothing has happened yet");
+        let tenant = &self.tenants[workspace];
+        tenant.token(&node.context, &tenant.people[person].0).await
+    }
+
+    fn place(&mut self, number: usize, token: String) {
         let client = &self.plan.clients[number];
         let tenant = &self.tenants[client.workspace];
         let site = &self.sites[self.plan.workspaces[client.workspace].site];
         let user = &tenant.people[client.person].0;
-        let node = site.node().expect("nothing has happened yet");
-        let token = tenant.token(&node.context, user).await;
-        let token = token.map_err(|refusal| Violation::new("tokens are given", refusal.to_string()))?;
         let chance = self.world.entropy(&format!("client/{number}"));
         let skew = Skew { offset_us: chance.below(4_000_000) as i64 - 2_000_000, drift_ppm: 0 };
         let me = self.world.machine(format!("client-{number}"), Hardware { skew, ..Hardware::default() });
@@ -209,7 +213,6 @@ impl Stage {
             (Device::Rtm, _) => host.spawn("client", Rtm::new(person).run()),
             _ => host.spawn("client", Web::new(person).run()),
         }
-        Ok(())
     }
 
     fn deeds_of(&self, client: usize) -> VecDeque<Deed> {
@@ -349,13 +352,14 @@ async fn demo(site: &Site) -> Result<(), Violation> {
 
 /// A message by the system into every conversation, after everybody has left.
 pub async fn speak_to_nobody(stage: &Stage) -> Result<(), Violation> {
-    for tenant in &stage.tenants {
-        let node = stage.site_of(tenant.number).node().expect("it runs");
-        for channel in &tenant.channels {
+    let everywhere = stage.tenants.iter().flat_map(|tenant| {
+        tenant.channels.iter().map(async |channel| {
+            let node = stage.site_of(tenant.number).node().expect("it runs");
             let topic = Verb::SetTopic { topic: "is anybody there".into() };
-            let done = node.context.execute(tenant.log(channel), Command::system("", topic)).await;
-            done.map_err(|refusal| Violation::new("a whole node answers", refusal.to_string()))?;
-        }
-    }
+            node.context.execute(tenant.log(channel), Command::system("", topic)).await
+        })
+    });
+    let done = try_join_all(everywhere.collect::<Vec<_>>()).await;
+    done.map_err(|refusal| Violation::new("a whole node answers", refusal.to_string()))?;
     Ok(())
 }

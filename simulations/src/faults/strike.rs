@@ -8,7 +8,6 @@ use crate::{
         World,
         clock::Skew,
         machine::{Crash, Hardware, MachineId},
-        network::Latency,
         report::Violation,
     },
 };
@@ -20,8 +19,6 @@ use std::{
 
 /// How long a trap waits for its fault point.
 const TRAP_MAX: Duration = Duration::from_secs(20);
-/// How long a disk's access takes when it is well.
-const ACCESS: Latency = (Duration::from_micros(100), Duration::from_millis(2));
 /// How long requests go astray before a node freezes.
 const REQUESTS_STRAY: Duration = Duration::from_millis(800);
 /// Time until somebody notices that a node is frozen.
@@ -74,13 +71,17 @@ impl Stage {
                 Ok(())
             }
             Fault::SlowDisk { access_ms, for_ms, .. } => {
-                world.set_blocking(site.disk_machine(), (ACCESS.0, ms(access_ms)));
+                let well = self.plan.sites[site.number].access();
+                world.set_blocking(site.disk_machine(), (well.0, ms(access_ms).max(well.1)));
                 world.sleep(ms(for_ms)).await;
-                world.set_blocking(site.disk_machine(), ACCESS);
+                world.set_blocking(site.disk_machine(), well);
                 Ok(())
             }
-            Fault::BrokenDisk { changes, for_ms, .. } => {
-                site.disk().break_in(Some(changes));
+            Fault::BrokenDisk { changes, only_syncs, for_ms, .. } => {
+                match only_syncs {
+                    false => site.disk().break_in(Some(changes)),
+                    true => site.disk().break_syncs_in(changes),
+                }
                 world.sleep(ms(for_ms)).await;
                 self.whole_power_cut(site).await
             }
@@ -103,13 +104,7 @@ impl Stage {
                 Ok(())
             }
             Fault::Strangers { count, .. } => {
-                for number in 0..count {
-                    let me = world.machine(format!("stranger-{number}"), Hardware::default());
-                    self.strangers.lock().unwrap_or_else(PoisonError::into_inner).push(me);
-                    let (host, chance) = (world.boot(me), chance.fork(&format!("stranger/{number}")));
-                    let visit = strangers::visit(world.clone(), me, host.clone(), site.machine(), chance);
-                    host.spawn("stranger", visit);
-                }
+                (0..count).for_each(|number| self.stranger(site, number, &chance));
                 Ok(())
             }
             Fault::Takeover { frozen_ms, .. } => self.take_over(site, frozen_ms).await,
@@ -118,6 +113,15 @@ impl Stage {
                 Ok(())
             }
         }
+    }
+
+    /// Somebody who does not keep to the protocol calls at the node.
+    fn stranger(&self, site: &Site, number: usize, chance: &Entropy) {
+        let me = self.world.machine(format!("stranger-{number}"), Hardware::default());
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner).push(me);
+        let (host, chance) = (self.world.boot(me), chance.fork(&format!("stranger/{number}")));
+        let visit = strangers::visit(self.world.clone(), me, host.clone(), site.machine(), chance);
+        host.spawn("stranger", visit);
     }
 
     /// Weather of a store.
@@ -308,7 +312,7 @@ impl Stage {
             *site.moods.lock() = Default::default();
             site.disk().set_room(None);
             site.disk().break_in(None);
-            self.world.set_blocking(site.disk_machine(), ACCESS);
+            self.world.set_blocking(site.disk_machine(), self.plan.sites[site.number].access());
             site.up().into_iter().for_each(|machine| self.world.disarm(machine));
             if site.spare() != site.machine() {
                 self.world.crash(site.spare(), Crash::Process);

@@ -15,7 +15,9 @@ use cluster::host::{Entropy, FaultPoint};
 /// Fewest workspaces of a world: tenants must have somebody to be kept apart from.
 pub const WORKSPACES_MIN: u64 = 3;
 /// Length of the weather, ms, at least and at most.
-const WEATHER_MS: (u64, u64) = (20_000, 45_000);
+const WEATHER_MS: (u64, u64) = (10_000, 23_000);
+/// Longest access of a disk, ms: where it is short nobody waits, where it is long much shares a commit.
+const ACCESS_MS: [u64; 3] = [2, 20, 30];
 /// One kind of fault in so many is part of a seed.
 const KIND_ONE_IN: u64 = 6;
 /// Kinds whose work is seldom seen when they strike: twice as many seeds have them.
@@ -104,7 +106,8 @@ fn weighted<T>(chance: &Entropy, choices: impl Iterator<Item = (T, u64)> + Clone
 fn site(chance: &Entropy) -> Site {
     let offset_us = between(chance, (0, 1_000_000)) as i64 - 500_000;
     let drift_ppm = if chance.chance(1, 3) { between(chance, (0, 20_000)) as i64 - 10_000 } else { 0 };
-    Site { offset_us, drift_ppm, remote_store: chance.chance(1, 2) }
+    let remote_store = chance.chance(1, 2);
+    Site { offset_us, drift_ppm, remote_store, access_ms: ACCESS_MS[below(chance, ACCESS_MS.len())] }
 }
 
 fn workspace(chance: &Entropy, workload: &Workload, site: usize, aged: bool) -> Workspace {
@@ -184,7 +187,7 @@ fn deed(chance: &Entropy, name: &str, client: &Client, there: &Workspace) -> Do 
     let person = below(chance, there.people);
     match name {
         "flood" => Do::Flood { channel, count: 10 + below(chance, 50) },
-        "burst" => Do::Flood { channel, count: 2 + below(chance, 4) },
+        "burst" => Do::Flood { channel, count: 4 + below(chance, 8) },
         "edit" => Do::Edit { channel, back, words },
         "delete" => Do::Delete { channel, back },
         "react" => Do::React { channel, back, emoji: below(chance, 4) },
@@ -266,7 +269,12 @@ fn fault(chance: &Entropy, name: &str, plan: &Plan) -> Option<Fault> {
         "power-cut" => Fault::PowerCut { site, down_ms },
         "full-disk" => Fault::FullDisk { site, blocks: chance.below(64), for_ms },
         "slow-disk" => Fault::SlowDisk { site, access_ms: between(chance, (5, 1500)), for_ms },
-        "broken-disk" => Fault::BrokenDisk { site, changes: chance.below(60), for_ms: down_ms },
+        "broken-disk" => Fault::BrokenDisk {
+            site,
+            changes: chance.below(60),
+            only_syncs: chance.chance(1, 2),
+            for_ms: down_ms,
+        },
         "bit-rot" => Fault::BitRot { site, flips: 1 + below(chance, 12) },
         "pause" => Fault::Pause { site, for_ms: between(chance, (10, 30_000)) },
         "clock-step" => Fault::ClockStep { site, by_ms: between(chance, (0, 7_200_000)) as i64 - 3_600_000 },

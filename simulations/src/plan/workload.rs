@@ -40,7 +40,7 @@ pub const WORKLOADS: &[Workload] = &[
         people: (3, 6),
         channels: (2, 4),
         silent_members: (0, 0),
-        gap_ms: 950,
+        gap_ms: 620,
         second_device_one_in: 4,
         deeds: &[
             ("post", 50),
@@ -73,7 +73,7 @@ pub const WORKLOADS: &[Workload] = &[
         people: (2, 4),
         channels: (2, 3),
         silent_members: (0, 0),
-        gap_ms: 1050,
+        gap_ms: 680,
         second_device_one_in: 1,
         deeds: &[
             ("post", 50),
@@ -95,7 +95,7 @@ pub const WORKLOADS: &[Workload] = &[
         people: (3, 5),
         channels: (2, 3),
         silent_members: (0, 0),
-        gap_ms: 900,
+        gap_ms: 590,
         second_device_one_in: 5,
         deeds: &[
             ("post", 30),
@@ -118,7 +118,7 @@ pub const WORKLOADS: &[Workload] = &[
         people: (3, 4),
         channels: (2, 2),
         silent_members: (0, 0),
-        gap_ms: 2500,
+        gap_ms: 1550,
         second_device_one_in: 6,
         deeds: &[
             ("flood", 30),
@@ -137,7 +137,7 @@ pub const WORKLOADS: &[Workload] = &[
         people: (4, 6),
         channels: (2, 4),
         silent_members: (0, 0),
-        gap_ms: 900,
+        gap_ms: 590,
         second_device_one_in: 4,
         deeds: &[
             ("post", 40),
@@ -162,7 +162,7 @@ pub const WORKLOADS: &[Workload] = &[
         people: (5, 8),
         channels: (3, 5),
         silent_members: (0, 0),
-        gap_ms: 2500,
+        gap_ms: 1550,
         second_device_one_in: 3,
         deeds: &[
             ("post", 25),
@@ -184,7 +184,7 @@ pub const WORKLOADS: &[Workload] = &[
         people: (4, 6),
         channels: (2, 2),
         silent_members: (100, 10_000),
-        gap_ms: 900,
+        gap_ms: 590,
         second_device_one_in: 4,
         deeds: &[("post", 60), ("react", 10), ("mark", 10), ("reconnect", 3), ("kick", 2), ("invite", 4)],
     },

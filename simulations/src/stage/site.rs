@@ -132,7 +132,9 @@ impl Site {
         let first = machines[&id];
         let hardware = world.hardware(first, Hardware::clone);
         let (spare, store_machine) = if remote_store {
-            let store = world.machine(format!("store-{number}"), Hardware::default());
+            let blocking = hardware.blocking;
+            let store =
+                world.machine(format!("store-{number}"), Hardware { blocking, ..Hardware::default() });
             (world.machine(format!("node-{number}b"), hardware), Some(store))
         } else {
             (first, None)

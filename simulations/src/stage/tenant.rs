@@ -71,15 +71,13 @@ impl Tenant {
         let create = Verb::CreateWorkspace { name: tag.clone(), domain: tag };
         insist(context, Context::workspace(&workspace), Command::system("", create)).await?;
         let mut tenant = Self { number, workspace, people: Vec::new(), channels: Vec::new() };
-        for person in 0..plan.people {
-            let token = tenant.add(context, person).await?;
-            tenant.people.push((user_id(person), token));
-        }
+        let tokens = try_join_all((0..plan.people).map(|person| tenant.add(context, person))).await?;
+        tenant.people = (0..plan.people).map(user_id).zip(tokens).collect();
         let silent = plan.channels.iter().map(|channel| channel.silent_members).max().unwrap_or(0);
         tenant.add_silent(context, silent).await?;
-        for (channel, about) in plan.channels.iter().enumerate() {
-            tenant.open(context, channel, about).await?;
-        }
+        let channels = plan.channels.iter().enumerate();
+        let opened = channels.map(|(channel, about)| tenant.open(context, channel, about));
+        tenant.channels = try_join_all(opened).await?;
         if let Some(last) = silent.checked_sub(1) {
             tenant.until_told(context, &user_id(SILENT_FROM + last)).await;
         }
@@ -141,11 +139,11 @@ impl Tenant {
     }
 
     async fn open(
-        &mut self,
+        &self,
         context: &Context,
         channel: usize,
         about: &plan::Channel,
-    ) -> Result<(), Refusal> {
+    ) -> Result<ConversationId, Refusal> {
         let mut members: Vec<UserId> = about.members.iter().map(|person| user_id(*person)).collect();
         let silent = (0..about.silent_members).map(|number| user_id(SILENT_FROM + number));
         members.extend(silent);
@@ -155,8 +153,7 @@ impl Tenant {
         let plan = Plan { channel: channel_id(channel), name, kind, members };
         let opened = opening::open(context, &self.workspace, first.as_ref(), plan).await?;
         self.age(context, &opened.channel, about.aged).await?;
-        self.channels.push(opened.channel);
-        Ok(())
+        Ok(opened.channel)
     }
 
     /// Fills a conversation with old messages.

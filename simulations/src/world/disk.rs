@@ -57,6 +57,8 @@ struct State {
     room: Option<u64>,
     /// Writes, resizes and syncs until the disk breaks; `None`: it does not.
     breaks_in: Option<u64>,
+    /// When it breaks, only syncs fail.
+    only_syncs: bool,
     /// Likewise until a single one fails.
     fails_in: Option<u64>,
 }
@@ -110,7 +112,16 @@ impl SimDisk {
 
     /// Lets this many more writes, resizes and syncs succeed and every later one fail; `None` repairs the disk.
     pub fn break_in(&self, changes: Option<u64>) {
-        self.state().breaks_in = changes;
+        let mut state = self.state();
+        (state.breaks_in, state.only_syncs) = (changes, false);
+    }
+
+    /// Lets this many more succeed; later writes still reach the file, and every sync fails: a drive that reports what
+    /// it could not write back only when it is asked (Rebello and others, "Can Applications Recover from fsync
+    /// Failures?", USENIX ATC 2020).
+    pub fn break_syncs_in(&self, changes: u64) {
+        let mut state = self.state();
+        (state.breaks_in, state.only_syncs) = (Some(changes), true);
     }
 
     /// Whether it is broken, about to break, or short of room.
@@ -145,6 +156,7 @@ impl SimDisk {
 impl State {
     fn change(&mut self, change: Change) -> Result<()> {
         match &mut self.breaks_in {
+            Some(0) if self.only_syncs && !matches!(change, Change::Sync) => {}
             Some(0) => return Err(Error::other("the disk is broken")),
             Some(left) => *left -= 1,
             None => {}
@@ -408,5 +420,16 @@ mod tests {
         let mut byte = [0];
         disk.read(0, &mut byte).expect("reads go on");
         assert_eq!(byte, [5]);
+    }
+
+    #[test]
+    fn a_disk_that_cannot_sync_takes_writes_that_a_power_cut_may_drop() {
+        let disk = written();
+        disk.break_syncs_in(0);
+        disk.write(0, &[7; 512]).expect("it is only taken");
+        assert!(disk.sync_data().is_err());
+        assert_eq!(disk.bytes()[0], 7);
+        assert_ne!(disk.cut(Tear::Dropped, &chance()).bytes()[0], 7);
+        assert_eq!(disk.cut(Tear::Kept, &chance()).bytes()[0], 7);
     }
 }
