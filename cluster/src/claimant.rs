@@ -77,8 +77,9 @@ pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView) -> Plan {
     let placement = ring.placement();
     let (members, members_up) = (cell.members.len(), ring.nodes().len());
     let mut plan = Plan::default();
+    let mut rows = rows.iter().peekable();
     for (slot, successor) in Slot::all().zip(placement.into_iter().map(Some).chain(std::iter::repeat(None))) {
-        let owner = rows.get(&slot);
+        let owner = rows.next_if(|(of, _)| **of == slot).map(|(_, owner)| owner);
         let gone = owner.and_then(|owner| cell.gone.get(&owner.node.id));
         let view = ClaimView {
             me,
@@ -135,7 +136,8 @@ pub async fn claim_slots(
     cell: &CellView,
     host: &Host,
 ) -> Result<Claimed, ClaimantError> {
-    let (mut claimed, mut last) = (BTreeSet::new(), ClaimantError::Contended { open: 0 });
+    let at = |slot: Slot| usize::from(slot.number());
+    let (mut is_claimed, mut last) = (vec![false; SLOTS.into()], ClaimantError::Contended { open: 0 });
     for round in 0..ROUNDS_MAX {
         if round > 1 {
             host.sleep(ROUND_PAUSE * 2u32.pow(round - 2)).await;
@@ -151,11 +153,12 @@ pub async fn claim_slots(
         let Plan { claims: wanted, denied } = plan(&rows, me, cell);
         if wanted.is_empty() {
             // What an open outcome left applied counts as well: by now the rows say so.
-            claimed.retain(|slot| rows.get(slot).is_some_and(|owner| *owner.node == *me));
-            return Ok(Claimed { rows: rows.into_iter().collect(), claimed: claimed.len(), denied });
+            let ours = |(slot, owner): &(&Slot, &Owner)| is_claimed[at(**slot)] && *owner.node == *me;
+            let claimed = rows.iter().filter(ours).count();
+            return Ok(Claimed { rows: rows.into_iter().collect(), claimed, denied });
         }
         last = ClaimantError::Contended { open: wanted.len() };
-        claimed.append(&mut wanted.iter().map(|claim| claim.slot).collect());
+        wanted.iter().for_each(|claim| is_claimed[at(claim.slot)] = true);
         if let Err(error) = claim_all(claims, wanted).await {
             tracing::warn!(round, %error, "claims not settled");
             last = error.into();

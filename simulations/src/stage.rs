@@ -96,7 +96,7 @@ fn tight() -> Config {
         channel_idle_ms: 1000,
         session_mailbox_max: 14,
         posts_in_flight_max: 8,
-        relay_mailbox_max: 4,
+        relay_mailbox_max: 2,
         message_edits_max: 4,
         ..Config::default()
     }

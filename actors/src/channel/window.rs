@@ -196,4 +196,29 @@ mod tests {
         window.learn(3, bucket(3000 * SECOND));
         assert_eq!(window.look_up("U1", &old, 7, now), Seen::Retry { seq: 2, us: 3002 * SECOND });
     }
+
+    #[test]
+    fn a_time_is_believed_as_far_ahead_as_clocks_may_be_and_reaches_what_ended_then() {
+        let (window, end) = (window(), 2009 * SECOND);
+        let at = |time| window.look_up("U1", &key(time, 99), 7, end);
+        assert_eq!(
+            at(end + SKEW_US),
+            Seen::Unread(2),
+            "the bucket that ended when it begins to be looked for"
+        );
+        assert_eq!(at(end + SKEW_US + SECOND), Seen::New, "further ahead is no time");
+    }
+
+    #[test]
+    fn as_many_closed_buckets_are_looked_through_as_are_kept() {
+        let look = |closed: usize| {
+            let last = closed as u64 + 1;
+            let mut window = Window::load(last as u32, Vec::new(), Vec::new(), (0..=last).map(row).collect());
+            let now = last * 1000 * SECOND;
+            (0..closed as u32).for_each(|number| window.learn(number, Vec::new()));
+            window.look_up("U1", &key(SECOND, 99), 7, now)
+        };
+        assert_eq!(look(KEY_BUCKETS_MAX), Seen::New);
+        assert_eq!(look(KEY_BUCKETS_MAX + 1), Seen::Forgotten);
+    }
 }

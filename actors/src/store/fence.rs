@@ -218,4 +218,80 @@ mod tests {
         let mine = Head { batch: vec![7; 16], ..closed };
         assert_eq!(ask(&append(0, 8, 3, 49), newest, Some(mine)), Err(Appended::Already));
     }
+
+    /// Whether an appender that offers this is told that it is wrong.
+    fn is_a_bug(append: &Append) -> bool {
+        std::panic::catch_unwind(|| assert_whole(append)).is_err()
+    }
+
+    fn with_events(places: impl IntoIterator<Item = (u64, Micros)>) -> Append {
+        let events =
+            places.into_iter().map(|(seq, us)| Event { seq, us, epoch: 1, ..Event::default() }).collect();
+        Append { events, ..append(0, 9, 1, 1) }
+    }
+
+    #[test]
+    fn an_append_is_dense_rising_and_no_longer_than_the_limit() {
+        assert!(!is_a_bug(&with_events([(10, 1), (11, 2), (12, 4)])));
+        assert!(!is_a_bug(&with_events((0..APPEND_ROWS_MAX as u64).map(|n| (10 + n, 1 + n)))));
+        assert!(is_a_bug(&with_events((0..=APPEND_ROWS_MAX as u64).map(|n| (10 + n, 1 + n)))));
+        assert!(is_a_bug(&with_events([])));
+        for (seq, us) in [(9, 2), (10, 2), (12, 2), (11, 1), (11, 0)] {
+            assert!(is_a_bug(&with_events([(10, 1), (seq, us)])), "{seq} at {us} after 10 at 1");
+        }
+    }
+
+    fn posted(bytes: usize) -> Event {
+        let with = |text: usize| Content { text: "x".repeat(text), ..Content::default() };
+        let around = with(bytes).encoded_len() - bytes;
+        let content = Some(with(bytes - around));
+        assert_eq!(content.as_ref().map(Message::encoded_len), Some(bytes));
+        Event {
+            body: Some(Body::Posted(proto::v1::Posted { content, ..Default::default() })),
+            ..Event::default()
+        }
+    }
+
+    #[test]
+    fn a_content_that_is_kept_apart_does_not_count_and_the_largest_of_the_others_does() {
+        assert!(event_bytes(&posted(INLINE_BODY_MAX)) > INLINE_BODY_MAX);
+        assert!(event_bytes(&posted(INLINE_BODY_MAX + 1)) < 64);
+    }
+
+    #[test]
+    fn an_append_has_at_most_the_bytes_of_the_limit() {
+        let of = |bytes: usize| {
+            let key = "k".repeat(APPEND_BYTES_MAX / 2 - 16);
+            let event = |seq, key: String| Event { seq, us: seq, epoch: 1, key, ..Event::default() };
+            let first = event(10, key);
+            let around = event_bytes(&first) + event_bytes(&event(11, "k".repeat(100_000))) - 100_000;
+            Append { events: vec![first, event(11, "k".repeat(bytes - around))], ..append(0, 9, 1, 1) }
+        };
+        let bytes = |append: &Append| append.events.iter().map(event_bytes).sum::<usize>();
+        let (most, more) = (of(APPEND_BYTES_MAX), of(APPEND_BYTES_MAX + 1));
+        assert_eq!((bytes(&most), bytes(&more)), (APPEND_BYTES_MAX, APPEND_BYTES_MAX + 1));
+        assert!(!is_a_bug(&most) && is_a_bug(&more));
+    }
+
+    #[test]
+    fn a_log_writes_the_views_of_its_kind_only() {
+        let workspace = WorkspaceId::parse("T1").expect("an id");
+        let (c1, c2) = ["C1", "C2"].map(|id| ConversationId::parse(id).expect("an id")).into();
+        let user = proto::id::UserId::parse("U1").expect("an id");
+        let places: [ChannelId; 3] =
+            [c1.clone().into(), ChannelId::User(user.clone()), ChannelId::Workspace(workspace.clone())];
+        let may = |view: ViewWrite| {
+            places.clone().map(|place| {
+                let log = LogId::new(workspace.clone(), place);
+                !is_a_bug(&Append { log, views: vec![view.clone()], ..append(0, 0, 1, 1) })
+            })
+        };
+        let token = ViewWrite::Token { hash: "h".into(), row: Default::default() };
+        assert_eq!(may(token), [false, true, false]);
+        assert_eq!(may(ViewWrite::Workspace(Default::default())), [false, false, true]);
+        let conversation = |channel| ViewWrite::Conversation { channel, row: Default::default() };
+        assert_eq!(may(conversation(c1)), [true, false, true]);
+        assert_eq!(may(conversation(c2)), [false, false, true]);
+        assert_eq!(may(ViewWrite::Redact { rows: vec![(0, 1)] }), [true; 3]);
+    }
 }

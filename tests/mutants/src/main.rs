@@ -53,17 +53,17 @@ fn main() -> anyhow::Result<()> {
     let planned = mutants.len();
     let binaries = tree.build(&mut mutants)?;
     eprintln!("{} of {planned} mutants compile", mutants.len());
-    let survivors = run::all(&binaries, &mutants)?;
+    let timed = run::timed(binaries)?;
     let mut is_enough = true;
     for (part, _) in &PARTS {
-        let of_part = |mutant: &&Mutant| mutant.part == *part;
-        let all = mutants.values().filter(of_part).count();
-        if all == 0 {
+        let of_part: BTreeMap<u32, Mutant> =
+            mutants.extract_if(.., |_, mutant| mutant.part == *part).collect();
+        if of_part.is_empty() {
             continue;
         }
-        let left: Vec<&Mutant> = survivors.iter().map(|number| &mutants[number]).filter(of_part).collect();
-        left.iter().for_each(|mutant| println!("survived: {mutant}"));
-        let killed = all - left.len();
+        let (all, survivors) = (of_part.len(), run::all(&timed, &of_part));
+        survivors.iter().for_each(|number| println!("survived: {}", of_part[number]));
+        let killed = all - survivors.len();
         println!("{part}: {killed} of {all} mutants killed, {} %", 100 * killed / all);
         is_enough &= 100 * killed >= KILLED_MIN * all;
     }

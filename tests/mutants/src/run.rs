@@ -2,7 +2,7 @@
 
 use crate::{
     mutate::Mutant,
-    tree::{Binaries, CHOOSES},
+    tree::{Binaries, Binary, CHOOSES},
 };
 use anyhow::ensure;
 use std::{
@@ -18,29 +18,35 @@ use std::{
 };
 
 /// A program that takes so many times as long as without a mutant is in a loop: the mutant is found.
-const SLOWER_MAX: u32 = 10;
+const SLOWER_MAX: u32 = 5;
 /// And never shorter than this.
 const PATIENCE_MIN: Duration = Duration::from_secs(20);
 
-/// The mutants that no program finds.
-pub fn all(binaries: &Binaries, mutants: &BTreeMap<u32, Mutant>) -> anyhow::Result<BTreeSet<u32>> {
-    let mut patience = Vec::new();
+/// How long each program takes without a mutant, the quickest first: most mutants are found by what takes no time.
+pub fn timed(binaries: Binaries) -> anyhow::Result<Vec<(Duration, Binary)>> {
+    let mut timed = Vec::new();
     for (program, arguments) in binaries {
         let began = Instant::now();
         ensure!(
-            passes(program, arguments, 0, Duration::from_secs(600)),
+            passes(&program, &arguments, 0, Duration::from_secs(600)),
             "{program:?} fails without a mutant"
         );
-        patience.push((began.elapsed() * SLOWER_MAX).max(PATIENCE_MIN));
+        timed.push((began.elapsed(), (program, arguments)));
     }
+    timed.sort();
+    Ok(timed)
+}
+
+/// The mutants that no program finds.
+pub fn all(timed: &[(Duration, Binary)], mutants: &BTreeMap<u32, Mutant>) -> BTreeSet<u32> {
     let numbers: Vec<u32> = mutants.keys().copied().collect();
     let (next, survivors) = (AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 while let Some(number) = numbers.get(next.fetch_add(1, Relaxed)) {
-                    let survives = binaries.iter().zip(&patience).all(|((program, arguments), patience)| {
-                        passes(program, arguments, *number, *patience)
+                    let survives = timed.iter().all(|(took, (program, arguments))| {
+                        passes(program, arguments, *number, (*took * SLOWER_MAX).max(PATIENCE_MIN))
                     });
                     if survives {
                         eprintln!("survives: {}", mutants[number]);
@@ -50,7 +56,7 @@ pub fn all(binaries: &Binaries, mutants: &BTreeMap<u32, Mutant>) -> anyhow::Resu
             });
         }
     });
-    Ok(survivors.into_inner().unwrap_or_else(PoisonError::into_inner))
+    survivors.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn passes(program: &Path, arguments: &[String], number: u32, patience: Duration) -> bool {

@@ -41,8 +41,9 @@ pub struct Tree {
     originals: PathBuf,
 }
 
-/// What kills mutants, each with its arguments.
-pub type Binaries = Vec<(PathBuf, Vec<String>)>;
+/// What kills mutants, with its arguments.
+pub type Binary = (PathBuf, Vec<String>);
+pub type Binaries = Vec<Binary>;
 
 impl Tree {
     /// Copies what git knows of into `target/mutants/tree`.
@@ -208,9 +209,11 @@ fn binaries(messages: &[Value]) -> Binaries {
         } else if message["profile"]["test"] == true {
             // Of the suite of whole nodes what needs no process of its own; the model does not run what is mutated.
             let is_suite = message["target"]["name"] == "suite";
-            let chosen: &[&str] =
-                if is_suite { &["core::", "store_contract::"] } else { &["--skip", "model::"] };
-            found.push((program.into(), chosen.iter().map(|one| (*one).to_owned()).collect()));
+            let chosen: &[&[&str]] =
+                if is_suite { &[&["core::"], &["store_contract::"]] } else { &[&["--skip", "model::"]] };
+            let with =
+                |chosen: &&[&str]| (program.into(), chosen.iter().map(|one| (*one).to_owned()).collect());
+            found.extend(chosen.iter().map(with));
         }
     }
     if let Some(simulator) = simulator {

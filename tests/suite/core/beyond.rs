@@ -1,12 +1,14 @@
 //! Cursors that are ahead of what is known of their logs: of those that are right nothing is sent twice, and those that
-//! are wrong keep nothing from their client.
+//! are wrong keep nothing from their client. And logs that are ahead of their slots.
 
-use super::rig::{Rig, user_id};
+use super::rig::{Rig, says, user_id};
 use actors::router::Router;
 use actors::store::{Append, Appended, BatchId};
+use cluster::claims::{Claim, ClaimOutcome, partition};
+use proto::refusal::Refusal;
 use proto::v1::client_frame::Frame as Ask;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{self, Cursor, Event};
+use proto::v1::{self, Cursor, Event, SlotRow};
 
 #[test]
 fn a_cursor_beyond_the_end_of_its_log_is_served_from_the_end_and_told_so() {
@@ -38,6 +40,64 @@ fn seqs(events: &[Event]) -> Vec<u64> {
     events.iter().map(|event| event.seq).collect()
 }
 
+/// An append of another owner, whose epoch is higher by this, and where it stands.
+async fn another_writes(rig: &Rig, channel: &str, higher: u64) -> u64 {
+    let log = rig.log(channel);
+    let (bucket, head) = rig.store.head(&log).await.unwrap().unwrap();
+    let (seq, epoch) = (head.tail + 1, head.epoch + higher);
+    let append = Append {
+        slot: Router::slot(&log),
+        log,
+        bucket,
+        tail: head.tail,
+        epoch,
+        batch: BatchId([7; 16]),
+        followed: head.followed,
+        events: vec![Event { seq, us: head.last_us + 1, epoch, ..Event::default() }],
+        views: Vec::new(),
+    };
+    assert_eq!(rig.store.append(append).await, Ok(Appended::Applied));
+    seq
+}
+
+#[test]
+fn a_log_that_comes_from_a_slot_of_a_higher_epoch_lifts_its_new_slot() {
+    Rig::run(async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        let before = rig.posts("ann", &channel, "here").await.seq;
+        let epoch = async || rig.store.head(&rig.log(&channel)).await.unwrap().unwrap().1.epoch;
+        let own = epoch().await;
+        assert_eq!(another_writes(rig, &channel, 5).await, before + 1);
+        assert_eq!(rig.posts("ann", &channel, "lifted").await.seq, before + 2);
+        let lifted = epoch().await;
+        assert!(lifted >= own + 5, "{own} became {lifted}");
+        assert_eq!(rig.posts("ann", &channel, "once").await.seq, before + 3);
+        assert_eq!(epoch().await, lifted, "a slot is lifted once");
+    });
+}
+
+#[test]
+fn a_log_whose_slot_another_node_has_taken_is_written_no_more() {
+    Rig::run(async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        let before = rig.posts("ann", &channel, "here").await.seq;
+        let slot = Router::slot(&rig.log(&channel));
+        let rows = rig.claims.read(partition(slot)).await.unwrap();
+        let (_, row) = rows.into_iter().find(|(of, _)| *of == slot).unwrap();
+        let to = SlotRow { epoch: row.epoch + 1, node: "n2".into(), ..row.clone() };
+        let taken = rig
+            .claims
+            .claim(vec![Claim { slot, from_epoch: row.epoch, to: SlotRow { boot: 2, ..to } }])
+            .await;
+        assert_eq!(taken, Ok(vec![ClaimOutcome::Applied]));
+        assert_eq!(another_writes(rig, &channel, 1).await, before + 1);
+        let refused = rig.does("ann", &channel, says("nobody's")).await;
+        assert!(matches!(refused, Err(Refusal::Unavailable(_) | Refusal::Unknown)), "{refused:?}");
+        let (_, head) = rig.store.head(&rig.log(&channel)).await.unwrap().unwrap();
+        assert_eq!((head.tail, head.epoch), (before + 1, row.epoch + 1));
+    });
+}
+
 #[test]
 fn a_cursor_ahead_of_a_tail_that_is_old_is_right_and_nothing_is_sent_twice() {
     Rig::run(async |rig| {
@@ -46,20 +106,7 @@ fn a_cursor_ahead_of_a_tail_that_is_old_is_right_and_nothing_is_sent_twice() {
         let last = rig.posts("ann", &channel, "here").await.seq;
         ann.events(&channel, last).await;
         // Another node writes, and bob hears of it there.
-        let (log, seq) = (rig.log(&channel), last + 1);
-        let (bucket, head) = rig.store.head(&log).await.unwrap().unwrap();
-        let append = Append {
-            slot: Router::slot(&log),
-            log,
-            bucket,
-            tail: last,
-            epoch: head.epoch,
-            batch: BatchId([7; 16]),
-            followed: head.followed,
-            events: vec![Event { seq, us: head.last_us + 1, epoch: head.epoch, ..Event::default() }],
-            views: Vec::new(),
-        };
-        assert_eq!(rig.store.append(append).await, Ok(Appended::Applied));
+        let seq = another_writes(rig, &channel, 0).await;
         let mut bob = rig.connect("bob", &[(&channel, seq)]).await;
         assert_eq!(bob.began(&channel), Some(seq));
         assert_eq!(rig.posts("ann", &channel, "there").await.seq, seq + 1);

@@ -34,6 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Rig {
     pub(crate) context: Context,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) claims: Arc<dyn Claims>,
     pub(crate) workspace: WorkspaceId,
     node: Node,
 }
@@ -84,7 +85,7 @@ impl Rig {
             let node = Node::start(host, store.clone(), store.clone(), config, me).await.unwrap();
             let workspace = WorkspaceId::parse("T0000000001").unwrap();
             let context = node.context.clone();
-            let rig = Rig { context, store, node, workspace };
+            let rig = Rig { context, claims: store.clone(), store, node, workspace };
             rig.found(&rig.workspace, &["ann", "bob"]).await;
             test(&rig).await;
         });

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::Verb;
-use crate::store::INLINE_BODY_MAX;
+use crate::store::{INLINE_BODY_MAX, key_hash};
 use proto::id::{ConversationId, UserId, WorkspaceId};
 use proto::v1::event::Body;
 use proto::v1::{Content, Posted};
@@ -107,6 +107,20 @@ fn a_batch_has_at_most_as_many_bytes_as_an_append_takes() {
     let bytes = |batch: &Append| batch.events.iter().map(event_bytes).sum::<usize>();
     assert!(all.iter().all(|batch| bytes(batch) <= APPEND_BYTES_MAX));
     assert!(bytes(&all[0]) > APPEND_BYTES_MAX - INLINE_BODY_MAX, "and as many as fit");
+    // The last byte that fits is used, and not one more.
+    let with = |more: usize| {
+        let mut log = self::log(None);
+        let size = |bytes: usize| event_bytes(&log_at(1).number(&command(""), draft(bytes), 7, NOW));
+        let share = APPEND_BYTES_MAX / 100;
+        let text = share - (size(share) - share);
+        fill(&mut log, 99, text);
+        stage(&mut log, "", text + APPEND_BYTES_MAX % 100 + more, NOW);
+        batches(&mut log)
+    };
+    let sizes = |batches: &[Append]| batches.iter().map(|batch| batch.events.len()).collect::<Vec<_>>();
+    let full = with(0);
+    assert_eq!((sizes(&full), bytes(&full[0])), (vec![100], APPEND_BYTES_MAX));
+    assert_eq!(sizes(&with(1)), [99, 1]);
     // Contents that are kept apart are not in the batch.
     fill(&mut log, 100, INLINE_BODY_MAX * 10);
     assert_eq!(batches(&mut log).len(), 1);
@@ -146,6 +160,9 @@ fn a_key_is_known_for_two_buckets_and_one_with_a_time_is_looked_for_beyond() {
     assert_eq!(bucket_of(log.tail), 2);
     assert_eq!(seen(&log, "plain"), Seen::New, "nothing says how old it is");
     assert_eq!(seen(&log, &timed), Seen::Unread(0));
+    let key = key_hash("U1", &timed);
+    log.learn(0, vec![KeySeen { key, seq: 2, us: NOW + 1, body: 7 }]);
+    assert_eq!(seen(&log, &timed), Seen::Retry { seq: 2, us: NOW + 1 });
     assert_eq!(log.seen(&command(""), 7, NOW), Seen::New, "no key, no memory");
 }
 
