@@ -1,6 +1,7 @@
 //! What a session does with what it is told: live events, replays, answers, the clock.
 
 use super::cursors::Step;
+use super::opening::Start;
 use super::{Ending, PINGS_MISSED_MAX, PINGS_SPARED_MAX, Read, Session, ToSession, wire};
 use crate::command::Done;
 use crate::delivery::Delivery;
@@ -247,7 +248,7 @@ impl Session {
 
     /// Joins to follow. One that a replay of the user's own log tells of may be over by now, or another one have come
     /// after it: following from there would show again what was shown, or what is none of the user's business.
-    async fn standing_joins(&mut self) -> Vec<(ChannelId, Option<u64>)> {
+    async fn standing_joins(&mut self) -> Vec<(ChannelId, Start)> {
         let mut standing = Vec::new();
         for (channel, cursor) in std::mem::take(&mut self.joins) {
             if let Some(position) = self.cursors.position(&channel) {
@@ -262,7 +263,7 @@ impl Session {
                 // The client may have been shown some of this membership on an earlier connection.
                 let came_with = self.unserved.extract_if(.., |(unserved, _)| *unserved == channel).last();
                 let cursor = came_with.map_or(cursor, |(_, seq)| seq.max(cursor));
-                standing.push((channel, Some(cursor)));
+                standing.push((channel, Start::After(cursor)));
             }
         }
         standing

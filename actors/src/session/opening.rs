@@ -164,7 +164,8 @@ impl Session {
             .collect();
         let own =
             [ChannelId::User(self.login.user.clone()), ChannelId::Workspace(self.login.workspace.clone())];
-        let from: Vec<_> = own.iter().map(|own| (own.clone(), cursors.get(own).copied())).collect();
+        let start = |own| cursors.get(own).map_or(Start::Tail(0), |cursor| Start::After(*cursor));
+        let from: Vec<_> = own.iter().map(|own| (own.clone(), start(own))).collect();
         self.follow(from).await?;
         auth::still_in(self.context(), &self.login).await?;
         let mut joined = self.joined().await?;
@@ -209,8 +210,8 @@ impl Session {
         Ok(there)
     }
 
-    /// Follows logs that the user may follow, each from a cursor or from its tail.
-    pub(super) async fn follow(&mut self, from: Vec<(ChannelId, Option<u64>)>) -> Result<(), Refusal> {
+    /// Follows logs that the user may follow.
+    pub(super) async fn follow(&mut self, from: Vec<(ChannelId, Start)>) -> Result<(), Refusal> {
         if self.cursors.len() + from.len() > self.context().config.follows_max {
             metrics::counter!("waggle_follows_refused_total").increment(1);
             return Err(Refusal::Busy { retry_after_ms: 1000 });
@@ -232,9 +233,12 @@ impl Session {
             tails.into_iter().map(|(log, tail)| (log.channel, tail)).collect();
         self.cursors.reserve(from.len());
         let mut followed = Ok(());
-        for (channel, cursor) in from {
+        for (channel, start) in from {
             if let Some((shared, Some(tail))) = tails.get_key_value(&channel) {
-                let cursor = self.within(&channel, cursor.unwrap_or(*tail), *tail).await;
+                let cursor = match start {
+                    Start::After(cursor) => self.within(&channel, cursor, *tail).await,
+                    Start::Tail(least) => Ok(least.max(*tail)),
+                };
                 // Also when another failed: what the shard has entered must be known here to be taken out again.
                 self.cursors.follow(shared, *cursor.as_ref().unwrap_or(tail), *tail);
                 if cursor.is_ok() {
@@ -319,13 +323,41 @@ pub(super) fn go_without(channel: &ChannelId, damage: &str) {
     metrics::counter!("waggle_follows_damaged_total").increment(1);
 }
 
-/// Where a member's connection starts: at its cursor, but not before the member joined; a conversation that was left
-/// only until then.
-pub(super) fn from_where(row: &JoinedRow, cursor: Option<u64>) -> Option<Option<u64>> {
+/// Where the following of a log starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// After this seq: the client's cursor, or the last before a join.
+    After(u64),
+    /// After the tail, which the shard may know from before a member's join: not before this seq.
+    Tail(u64),
+}
+
+/// Where a member's connection starts: at its cursor or at the tail, but not before the member joined; a conversation
+/// that was left only at a cursor, and only until then.
+pub(super) fn from_where(row: &JoinedRow, cursor: Option<u64>) -> Option<Start> {
     let begins = if cluster::planted!(CursorBeforeJoin) { 0 } else { row.seq.saturating_sub(1) };
-    let cursor = cursor.map(|cursor| cursor.max(begins));
-    if row.left {
-        return cursor.filter(|cursor| *cursor < row.left_seq).map(Some);
+    let start = cursor.map_or(Start::Tail(begins), |cursor| Start::After(cursor.max(begins)));
+    match start {
+        Start::After(cursor) if row.left && cursor >= row.left_seq => None,
+        Start::Tail(_) if row.left => None,
+        start => Some(start),
     }
-    Some(cursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_starts_before_their_join_or_after_their_leave() {
+        let member = JoinedRow { seq: 14, ..JoinedRow::default() };
+        assert_eq!(from_where(&member, None), Some(Start::Tail(13)));
+        assert_eq!(from_where(&member, Some(5)), Some(Start::After(13)));
+        assert_eq!(from_where(&member, Some(20)), Some(Start::After(20)));
+        let gone = JoinedRow { left: true, left_seq: 20, ..member };
+        assert_eq!(from_where(&gone, None), None);
+        assert_eq!(from_where(&gone, Some(5)), Some(Start::After(13)));
+        assert_eq!(from_where(&gone, Some(19)), Some(Start::After(19)));
+        assert_eq!(from_where(&gone, Some(20)), None);
+    }
 }
