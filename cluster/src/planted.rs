@@ -178,8 +178,6 @@ bugs! {
     /// A revoked token still logs in.
     RevokedLogsIn: "revoked-logs-in" breaks "tokens",
 
-    /// A subscription to a passive channel reads its log from the start, and wakes the channel.
-    SubscribeReadsLog: "subscribe-reads-log" breaks "reads",
     /// Every replay reads the store, also of events that are in memory.
     RecentNotAsked: "recent-not-asked" breaks "reads",
 

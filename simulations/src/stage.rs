@@ -11,6 +11,7 @@ use crate::{
     clients::{Person, native::Native, rtm::Rtm, web::Web},
     oracle::{Logs, Oracle},
     plan::{Client, Deed, Device, Do, Plan},
+    promises::{bounds, copies},
     stage::{
         cell::Paper,
         site::{NotUp, Site, node_id},
@@ -27,11 +28,12 @@ use actors::{
     admin::bootstrap,
     command::{Command, Verb},
     config::Config,
+    context::Context,
     store::LogId,
 };
 use cluster::node::NodeId;
 use futures::future::try_join_all;
-use proto::{refusal::Refusal, v1::JoinedRow};
+use proto::{id::ConversationId, refusal::Refusal, v1::JoinedRow};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
@@ -352,14 +354,48 @@ async fn demo(site: &Site) -> Result<(), Violation> {
 
 /// A message by the system into every conversation, after everybody has left.
 pub async fn speak_to_nobody(stage: &Stage) -> Result<(), Violation> {
-    let everywhere = stage.tenants.iter().flat_map(|tenant| {
-        tenant.channels.iter().map(async |channel| {
-            let node = stage.site_of(tenant.number).node().expect("it runs");
-            let topic = Verb::SetTopic { topic: "is anybody there".into() };
-            node.context.execute(tenant.log(channel), Command::system("", topic)).await
-        })
-    });
-    let done = try_join_all(everywhere.collect::<Vec<_>>()).await;
-    done.map_err(|refusal| Violation::new("a whole node answers", refusal.to_string()))?;
+    let said = everywhere(stage).map(|(tenant, channel)| speak(stage, tenant, channel, "is anybody there"));
+    let said = try_join_all(said.collect::<Vec<_>>()).await?;
+    // Whoever asks for what has just been said is answered from memory.
+    let reads = || stage.world.gauges().sum("waggle_replay_store_reads_total");
+    let before = reads();
+    for ((tenant, channel), seq) in everywhere(stage).zip(said) {
+        let replay = context(stage, tenant).router.read(&tenant.log(channel), seq - 1, 1).await;
+        replay.map_err(|error| Violation::new("a whole node answers", error.to_string()))?;
+    }
+    bounds::just_said(reads() - before)
+}
+
+/// A message by the system into one conversation after the other, while everybody listens.
+pub async fn speak_to_all(stage: &Stage) -> Result<(), Violation> {
+    let gauges = stage.world.gauges();
+    let moved = || (gauges.sum("waggle_fanout_copies_total"), gauges.sum("waggle_events_total"));
+    for (tenant, channel) in everywhere(stage) {
+        let before = moved();
+        speak(stage, tenant, channel, "is everybody there").await?;
+        stage.world.sleep(REST).await;
+        let after = moved();
+        copies::at_most_one(after.0 - before.0, after.1 - before.1)?;
+    }
     Ok(())
+}
+
+fn everywhere(stage: &Stage) -> impl Iterator<Item = (&Tenant, &ConversationId)> {
+    stage.tenants.iter().flat_map(|tenant| tenant.channels.iter().map(move |channel| (tenant, channel)))
+}
+
+fn context(stage: &Stage, tenant: &Tenant) -> Context {
+    stage.site_of(tenant.number).node().expect("it runs").context.clone()
+}
+
+/// Answers where it stands.
+async fn speak(
+    stage: &Stage,
+    tenant: &Tenant,
+    channel: &ConversationId,
+    topic: &str,
+) -> Result<u64, Violation> {
+    let topic = Verb::SetTopic { topic: topic.into() };
+    let done = context(stage, tenant).execute(tenant.log(channel), Command::system("", topic)).await;
+    done.map(|done| done.seq).map_err(|refusal| Violation::new("a whole node answers", refusal.to_string()))
 }

@@ -71,9 +71,8 @@ async fn window(store: &dyn Store, id: &LogId, bucket: u32) -> Result<Window, St
 pub async fn stand(store: &dyn Store, id: &LogId) -> Result<Option<u64>, StoreError> {
     let Some((_, head)) = store.head(id).await? else { return Ok(Some(0)) };
     let has_follow_ups = !matches!(id.channel, ChannelId::User(_));
-    let after = if cluster::planted!(SubscribeReadsLog) { 0 } else { head.followed };
-    if has_follow_ups && after < head.tail {
-        let page = store.log(id, after, READ_ROWS_MAX).await?;
+    if has_follow_ups && head.followed < head.tail {
+        let page = store.log(id, head.followed, READ_ROWS_MAX).await?;
         let seen_to_its_end = page.events.last().is_some_and(|last| last.seq >= head.tail);
         let none = page.events.iter().all(|event| follow::ups(id, event, |_| true).is_empty());
         if !(seen_to_its_end && none) {

@@ -61,3 +61,8 @@ pub fn judge(work: Work) -> Result<(), Violation> {
     PROMISE
         .holds(reads <= budget, || format!("{reads} reads of the store where {budget} are allowed: {work:?}"))
 }
+
+/// Reads of the store by those who asked for what had just been said.
+pub fn just_said(reads: u64) -> Result<(), Violation> {
+    PROMISE.holds(reads == 0, || format!("{reads} reads of the store for what had just been said"))
+}

@@ -177,6 +177,7 @@ async fn compare_views(stage: &Stage, logs: &Logs) -> Result<(), Violation> {
 /// Everybody goes; nothing of them may stay, and nobody is sent anything.
 async fn everybody_leaves(stage: &Stage) -> Result<(), Violation> {
     let world = &stage.world;
+    stage::speak_to_all(stage).await?;
     stage.places.iter().for_each(|place| world.crash(place.machine, Crash::Process));
     let strangers = stage.strangers.lock().unwrap_or_else(PoisonError::into_inner).clone();
     strangers.into_iter().for_each(|machine| world.crash(machine, Crash::Process));

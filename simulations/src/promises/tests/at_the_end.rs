@@ -32,6 +32,7 @@ pub const CASES: &[Case] = &[
     case(&bounds::PROMISE, "a day costs one read too many", |_| {
         bounds::judge(bounds::Work { reads: WORK.reads + 1, ..WORK })
     }),
+    case(&bounds::PROMISE, "what was just said is read from the store", |_| bounds::just_said(1)),
     case(&copies::PROMISE, "an event goes to one gateway twice", |_| copies::at_most_one(8, 7)),
     case(&copies::PROMISE, "an event goes where nobody listens", |_| copies::none_for_nobody(1)),
     case(&nothing_left::PROMISE, "a session stays", |_| nothing_left::after_all_left(1, &[])),
@@ -62,6 +63,7 @@ pub const CASES: &[Case] = &[
 #[test]
 fn what_is_just_allowed_breaks_nothing() {
     assert_eq!(bounds::judge(WORK), Ok(()));
+    assert_eq!(bounds::just_said(0), Ok(()));
     assert_eq!(copies::at_most_one(7, 7), Ok(()));
     assert_eq!(copies::none_for_nobody(0), Ok(()));
     assert_eq!(nothing_left::after_all_left(0, &[]), Ok(()));
