@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use crate::tickets::Login;
 use proto::id::{UserId, WorkspaceId};
 use proto::refusal::Refusal;
-use proto::v1::{TokenKind, UserRow};
+use proto::v1::{TokenKind, TokenRow, UserRow};
 use sha2::{Digest, Sha256};
 
 /// Longest token accepted, in bytes: more is not hashed.
@@ -63,7 +63,7 @@ pub async fn identify(context: &Context, token: &str) -> Result<Identity, Refusa
     }
     let hash = hash(token);
     let row = context.store.token(&hash).await.map_err(refusal)?.ok_or(Refusal::Named("invalid_auth"))?;
-    if row.revoked && !cluster::planted!(RevokedLogsIn) {
+    if is_revoked(&row) {
         return Err(REVOKED);
     }
     let (Ok(workspace), Ok(user)) = (WorkspaceId::parse(&row.workspace), UserId::parse(&row.user)) else {
@@ -89,11 +89,15 @@ pub async fn login_by_token(context: &Context, token: &str) -> Result<Login, Ref
 /// Looks again at the token behind a login: it may have been revoked since, and somebody who follows the user's log
 /// only now is not told of that. Refusals: `token_revoked`, and those of a store that did not answer.
 pub async fn still_in(context: &Context, login: &Login) -> Result<(), Refusal> {
-    if login.token_hash.is_empty() || cluster::planted!(RevokedLogsIn) {
+    if login.token_hash.is_empty() {
         return Ok(());
     }
     let row = context.store.token(&login.token_hash).await.map_err(refusal)?;
-    if row.is_some_and(|row| row.revoked) { Err(REVOKED) } else { Ok(()) }
+    if row.as_ref().is_some_and(is_revoked) { Err(REVOKED) } else { Ok(()) }
+}
+
+fn is_revoked(row: &TokenRow) -> bool {
+    row.revoked && !cluster::planted!(RevokedLogsIn)
 }
 
 /// What a user is told of a store that did not answer a read.

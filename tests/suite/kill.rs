@@ -104,6 +104,14 @@ async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(time, work).await.ok()
 }
 
+/// Waits for so many acks, and for a moment by chance after them; answers whether a post is on its way then.
+async fn at_work(crowd: &Crowd, book: &Book, acks: u64, chance: &Entropy) -> Result<bool> {
+    step("acks before the next blow", book.reach(book.acks() + acks)).await??;
+    let _ =
+        within(Duration::from_micros(chance.below(AFTER_ACKS_MAX_US)), std::future::pending::<()>()).await;
+    Ok(crowd.in_flight() > 0)
+}
+
 /// Kills the node under load as planned; it runs when this returns.
 async fn kill_under_load(
     plan: Plan,
@@ -115,10 +123,7 @@ async fn kill_under_load(
     let mut done = Done { least_acks_between: u64::MAX, ..Done::default() };
     for round in 0..plan.kills {
         let before = book.acks();
-        step("acks between two kills", book.reach(before + plan.acks_between)).await??;
-        let moment = Duration::from_micros(victim.chance.below(AFTER_ACKS_MAX_US));
-        let _ = within(moment, std::future::pending::<()>()).await;
-        done.in_flight += usize::from(crowd.in_flight() > 0);
+        done.in_flight += usize::from(at_work(crowd, book, plan.acks_between, &victim.chance).await?);
         let data = node.kill().await?;
         done.kills += 1;
         done.least_acks_between = done.least_acks_between.min(book.acks() - before);

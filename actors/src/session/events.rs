@@ -72,7 +72,7 @@ impl Session {
                     self.cursors.position(channel).is_some_and(|cursor| cursor >= left.seq)
                 }));
             }
-            Some(Body::TokenRevoked(_)) if self.is_revoked_by(delivery) => self.end(CloseCode::Revoked),
+            _ if self.is_revoked_by(delivery) => self.end(CloseCode::Revoked),
             _ => {}
         }
     }

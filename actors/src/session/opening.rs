@@ -336,12 +336,9 @@ pub(super) enum Start {
 /// that was left only at a cursor, and only until then.
 pub(super) fn from_where(row: &JoinedRow, cursor: Option<u64>) -> Option<Start> {
     let begins = if cluster::planted!(CursorBeforeJoin) { 0 } else { row.seq.saturating_sub(1) };
-    let start = cursor.map_or(Start::Tail(begins), |cursor| Start::After(cursor.max(begins)));
-    match start {
-        Start::After(cursor) if row.left && cursor >= row.left_seq => None,
-        Start::Tail(_) if row.left => None,
-        start => Some(start),
-    }
+    let Some(cursor) = cursor else { return (!row.left).then_some(Start::Tail(begins)) };
+    let cursor = cursor.max(begins);
+    (!row.left || cursor < row.left_seq).then_some(Start::After(cursor))
 }
 
 #[cfg(test)]

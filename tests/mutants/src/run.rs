@@ -63,8 +63,9 @@ fn passes(program: &Path, arguments: &[String], number: u32, patience: Duration)
     let child = Command::new(program)
         .args(arguments)
         .env(CHOOSES, number.to_string())
-        // Where property tests leave what they found.
         .current_dir(program.parent().unwrap_or(Path::new(".")))
+        // They keep it beside the nearest source of that name, which is the workspace's own.
+        .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true")
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -84,11 +84,8 @@ fn a_log_whose_slot_another_node_has_taken_is_written_no_more() {
         let slot = Router::slot(&rig.log(&channel));
         let rows = rig.claims.read(partition(slot)).await.unwrap();
         let (_, row) = rows.into_iter().find(|(of, _)| *of == slot).unwrap();
-        let to = SlotRow { epoch: row.epoch + 1, node: "n2".into(), ..row.clone() };
-        let taken = rig
-            .claims
-            .claim(vec![Claim { slot, from_epoch: row.epoch, to: SlotRow { boot: 2, ..to } }])
-            .await;
+        let to = SlotRow { epoch: row.epoch + 1, node: "n2".into(), boot: 2, cell: row.cell };
+        let taken = rig.claims.claim(vec![Claim { slot, from_epoch: row.epoch, to }]).await;
         assert_eq!(taken, Ok(vec![ClaimOutcome::Applied]));
         assert_eq!(another_writes(rig, &channel, 1).await, before + 1);
         let refused = rig.does("ann", &channel, says("nobody's")).await;

@@ -4,7 +4,7 @@
 //! The suite runs the short form; `WAGGLE_PAUSES=20` the long one.
 
 use super::load::{LANES, SENDERS};
-use super::{AFTER_ACKS_MAX_US, Book, Crowd, judge, number, within};
+use super::{Book, Crowd, at_work, judge, number, within};
 use crate::native::stage::{self, Stage};
 use anyhow::Result;
 use cluster::host::Entropy;
@@ -35,10 +35,7 @@ async fn a_node_that_stands_still_and_goes_on_loses_doubles_and_moves_nothing() 
     let crowd = Crowd::gather(&stage, book.clone(), &chance).await?;
     let (mut in_flight, mut stood_ms) = (0, 0);
     for _ in 0..pauses {
-        step("acks between two pauses", book.reach(book.acks() + ACKS_BETWEEN_MIN)).await??;
-        let _ = within(Duration::from_micros(chance.below(AFTER_ACKS_MAX_US)), std::future::pending::<()>())
-            .await;
-        in_flight += u64::from(crowd.in_flight() > 0);
+        in_flight += u64::from(at_work(&crowd, &book, ACKS_BETWEEN_MIN, &chance).await?);
         stage.node.signal(libc::SIGSTOP)?;
         let before = book.acks();
         let pause_ms = PAUSE_MS + chance.below(most_ms - PAUSE_MS + 1);
