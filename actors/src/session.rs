@@ -318,3 +318,21 @@ fn code_of(error: &SocketError) -> CloseCode {
         SocketError::Protocol(_) | SocketError::Io(_) => CloseCode::ProtocolError,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_of_a_burst_is_given_back_by_what_fits_in_place_and_not_before() {
+        let mut burst: SmallVec<[u64; 2]> = (0..100).collect();
+        burst.clear();
+        give_back(&mut burst, 3);
+        assert!(burst.spilled() && burst.capacity() >= 100, "the next burst needs it again");
+        give_back(&mut burst, 2);
+        assert!(!burst.spilled());
+        let mut few: SmallVec<[u64; 2]> = SmallVec::new();
+        give_back(&mut few, 100);
+        assert_eq!(few.capacity(), 2);
+    }
+}

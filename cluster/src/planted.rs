@@ -52,7 +52,7 @@ bugs! {
     /// A command is acknowledged when it is staged, before its batch is in the store.
     AckBeforeCommit: "ack-before-commit" breaks "F3",
     /// An event is delivered when it is staged, before its batch is in the store.
-    DeliverBeforeCommit: "deliver-before-commit" breaks "F3",
+    DeliverBeforeCommit: "deliver-before-commit" breaks "F3, I3",
     /// A retry that comes while the first try is under way is acknowledged at once.
     RetryAckedEarly: "retry-acked-early" breaks "F3",
 
@@ -77,6 +77,9 @@ bugs! {
 
     /// A reaction is acknowledged and passed on like typing: it has no place in the log.
     ReactionLikeTyping: "reaction-like-typing" breaks "F7, I2",
+
+    /// The text of a message is cut to what a log row holds itself, and nobody is told.
+    LongTextCut: "long-text-cut" breaks "I2",
 
     /// An edit also rewrites the posted event in the memory of recent events.
     EditRewritesRecent: "edit-rewrites-recent" breaks "I1",
@@ -156,6 +159,8 @@ bugs! {
     LazyCommit: "lazy-commit" breaks "durability, I2",
     /// The disk's sync does nothing.
     SkippedSync: "skipped-sync" breaks "durability, I2",
+    /// A row whose checksum is wrong is served if it can be decoded.
+    RotServed: "rot-served" breaks "damage, I1",
 
     /// An append says that the follow-ups of its own events are done.
     FollowedTooSoon: "followed-too-soon" breaks "follow-ups",

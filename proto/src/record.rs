@@ -9,7 +9,8 @@ use prost::Message;
 
 /// Version of the envelope that this build writes.
 pub const VERSION: u8 = 1;
-const HEADER: usize = 6;
+/// Bytes before the protobuf message.
+pub const HEADER: usize = 6;
 
 /// Why bytes are not the record that was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,10 +3,12 @@
 mod beyond;
 mod early;
 mod follow_ups;
+mod limits;
 mod long;
 mod passive;
 mod privacy;
 pub(crate) mod rig;
+mod typing;
 mod unhappy;
 mod unsaid;
 

@@ -114,7 +114,10 @@ mod tests {
         kept.put(1, "new", 9);
         kept.load(1, "old");
         assert_eq!((kept.get(&1), kept.touched(&1)), (Some(&"new"), 9));
+        kept.put(2, "other", 9);
         kept.remove_if(|key| *key == 1);
         assert_eq!((kept.get(&1), kept.touched(&1)), (None, 0));
+        assert_eq!(kept.get(&2), Some(&"other"));
+        assert!(kept.order.values().eq([&2]), "its turn to go comes as before");
     }
 }

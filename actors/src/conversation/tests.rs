@@ -208,6 +208,35 @@ fn an_archived_conversation_takes_leaves_and_its_opening_only() {
 }
 
 #[test]
+fn a_name_is_given_once() {
+    let mut desk = Desk::public();
+    let rename = |name: &str| Verb::Rename { name: name.into() };
+    assert_eq!(desk.does("UANN", rename("general")), Ok(0), "it has that name already");
+    assert!(desk.does("UANN", rename("random")).unwrap() > 0);
+    assert_eq!(desk.row.as_ref().unwrap().name, "random");
+    assert_eq!(desk.does("UANN", rename("random")), Ok(0));
+}
+
+#[test]
+fn a_row_that_is_read_late_does_not_replace_what_memory_has() {
+    let mut desk = Desk::public();
+    let before = desk.row.clone().unwrap();
+    desk.does("UANN", Verb::SetTopic { topic: "new".into() }).unwrap();
+    desk.conversation.loaded(Loaded::Conversation(Some(Box::new(before))));
+    desk.does("UANN", Verb::SetPurpose { purpose: "kept".into() }).unwrap();
+    assert_eq!(desk.row.unwrap().topic, "new");
+}
+
+#[test]
+fn what_was_just_said_is_shown_from_memory() {
+    let mut desk = Desk::public();
+    let said = desk.does("UANN", post("x")).unwrap();
+    assert_eq!(*desk.conversation.message(said).unwrap(), desk.rows[&said]);
+    desk.does("UANN", delete(said)).unwrap();
+    assert_eq!(desk.conversation.message(said), None);
+}
+
+#[test]
 fn direct_conversations_have_the_members_they_were_made_with() {
     for kind in [ConversationKind::Im, ConversationKind::Mpim] {
         let mut desk = Desk::new(kind, 100);
@@ -249,7 +278,12 @@ fn contents_have_limits() {
     let blocks = Content { blocks: "[".repeat(21), ..content("x") };
     let heavy = Verb::Edit { target_us: said, content: blocks };
     assert_eq!(desk.does("UANN", heavy), Err("msg_blocks_too_long"));
-    assert_eq!(desk.does("UANN", Verb::SetTopic { topic: "x".repeat(251) }), Err("too_long"));
+    let full = Content { blocks: "[".repeat(20), ..content("x") };
+    assert!(desk.does("UANN", Verb::Edit { target_us: said, content: full }).is_ok());
+    assert_eq!(desk.does("UANN", Verb::SetTopic { topic: "ü".repeat(251) }), Err("too_long"));
+    assert!(desk.does("UANN", Verb::SetTopic { topic: "ü".repeat(250) }).is_ok());
+    assert_eq!(desk.does("UANN", react(said, &"x".repeat(101))), Err("invalid_name"));
+    assert!(desk.does("UANN", react(said, &"x".repeat(100))).is_ok());
     for name in ["", "Tada", "ta da", "tada\n"] {
         assert_eq!(desk.does("UANN", react(said, name)), Err("invalid_name"), "{name:?}");
     }
@@ -352,6 +386,87 @@ fn a_threads_last_reply_is_right_though_its_rows_come_and_go() {
     }
     desk.does("UBOB", delete(replies[0])).unwrap();
     assert_eq!(desk.parent(parent), (0, 0));
+}
+
+#[test]
+fn a_threads_last_reply_is_right_though_its_rows_stay() {
+    let mut desk = Desk::public();
+    let parent = desk.does("UANN", post("p")).unwrap();
+    let replies: Vec<_> = (0..5).map(|_| desk.does("UBOB", reply(parent, "r")).unwrap()).collect();
+    for last in (1..5).rev() {
+        // The newest two were read for the one before: of that reading only the older is still there.
+        desk.does("UBOB", delete(replies[last])).unwrap();
+        assert_eq!(desk.parent(parent), (last as u32, replies[last - 1]));
+    }
+    let later = desk.does("UBOB", reply(parent, "r")).unwrap();
+    assert_eq!(desk.parent(parent), (2, later));
+    desk.does("UBOB", delete(replies[0])).unwrap();
+    assert_eq!(desk.parent(parent), (1, later), "it was not the last");
+}
+
+#[test]
+fn what_was_read_of_one_thread_says_nothing_of_another_or_of_a_later_day() {
+    let mut desk = Desk::new(ConversationKind::Public, 3);
+    let forget = |desk: &mut Desk| (0..6).for_each(|_| _ = desk.does("UANN", post("other")).unwrap());
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let parent = desk.does("UANN", post("p")).unwrap();
+            (parent, [(); 3].map(|()| desk.does("UBOB", reply(parent, "r")).unwrap()))
+        })
+        .collect();
+    forget(&mut desk);
+    for (parent, [_, second, third]) in &threads {
+        desk.does("UBOB", delete(*third)).unwrap();
+        assert_eq!(desk.parent(*parent), (2, *second));
+    }
+    // The parent leaves memory before its newest reply, which was edited since.
+    let (parent, [_, second, _]) = threads[1];
+    let newest = desk.does("UBOB", reply(parent, "r")).unwrap();
+    desk.does("UBOB", edit(newest, "R")).unwrap();
+    (0..2).for_each(|_| _ = desk.does("UANN", post("other")).unwrap());
+    desk.does("UBOB", delete(newest)).unwrap();
+    assert_eq!(desk.parent(parent), (2, second));
+}
+
+#[test]
+fn a_parent_names_who_replied_until_their_last_reply_is_gone() {
+    let mut desk = Desk::public();
+    let parent = desk.does("UANN", post("p")).unwrap();
+    let users = |desk: &Desk| -> Vec<(String, u32)> {
+        desk.rows[&parent].reply_users.iter().map(|user| (user.user.clone(), user.count)).collect()
+    };
+    let first = desk.does("UBOB", reply(parent, "r")).unwrap();
+    desk.does("UANN", reply(parent, "r")).unwrap();
+    let second = desk.does("UBOB", reply(parent, "r")).unwrap();
+    assert_eq!(users(&desk), [("UBOB".into(), 2), ("UANN".into(), 1)]);
+    desk.does("UBOB", delete(first)).unwrap();
+    assert_eq!(users(&desk), [("UBOB".into(), 1), ("UANN".into(), 1)]);
+    desk.does("UBOB", delete(second)).unwrap();
+    assert_eq!(users(&desk), [("UANN".into(), 1)]);
+    // So many are named and no more; who is not named and goes takes nobody along.
+    let crowd: Vec<_> = (0..REPLY_USERS_MAX).map(|number| format!("UX{number}")).collect();
+    let mut last = 0;
+    for name in &crowd {
+        desk.does(name, Verb::Join).unwrap();
+        last = desk.does(name, reply(parent, "r")).unwrap();
+    }
+    assert_eq!(users(&desk).len(), REPLY_USERS_MAX);
+    assert!(
+        users(&desk).iter().all(|(name, _)| name != crowd.last().unwrap()),
+        "one too many is counted only"
+    );
+    desk.does(crowd.last().unwrap(), delete(last)).unwrap();
+    assert_eq!((users(&desk).len(), desk.parent(parent).0), (REPLY_USERS_MAX, REPLY_USERS_MAX as u32));
+}
+
+#[test]
+fn a_message_that_is_gone_takes_its_own_reactions_out_of_memory() {
+    let mut desk = Desk::public();
+    let [gone, stays] = ["x", "y"].map(|text| desk.does("UANN", post(text)).unwrap());
+    [gone, stays].map(|us| desk.does("UBOB", react(us, "tada")).unwrap());
+    desk.does("UANN", delete(gone)).unwrap();
+    let known = [gone, stays].map(|us| desk.conversation.rows.reacted(us, "tada", &user("UBOB")));
+    assert_eq!(known, [None, Some(true)]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Conversation, check, mentions_everyone, rows::Found, silent};
 use crate::command::Command;
+use crate::store::INLINE_BODY_MAX;
 use crate::subject::{Decision, Draft, Need};
 use proto::ts::Micros;
 use proto::v1::event::Body;
@@ -27,7 +28,7 @@ impl Conversation {
             countable: shown,
             broadcast: shown && mentions_everyone(&content.text),
             body: Body::Posted(v1::Posted {
-                content: Some(content.clone()),
+                content: Some(written(content)),
                 thread_us,
                 reply_broadcast: reply_broadcast && thread_us != 0,
                 client_msg_id: client_msg_id.to_owned(),
@@ -102,4 +103,13 @@ impl Conversation {
         let unknown = last && self.rows.reply_before(parent_us, target_us).is_none();
         unknown.then(|| Need::LastReplies { parent_us, durable: self.rows.touched(parent_us) })
     }
+}
+
+/// What a message says, as its event has it.
+fn written(content: &Content) -> Content {
+    let mut content = content.clone();
+    if cluster::planted!(LongTextCut) {
+        content.text.truncate(content.text.floor_char_boundary(INLINE_BODY_MAX));
+    }
+    content
 }

@@ -129,8 +129,24 @@ fn users_names_and_addresses_are_unique_however_they_are_written() {
         assert_eq!(desk.adds("UBOB", name, ""), Err("invalid_name"), "{name:?}");
     }
     assert!(desk.adds("UBOB", "bob", "").is_ok());
+    assert!(desk.adds("ULONG", &"ü".repeat(NAME_CHARS_MAX), "").is_ok());
     assert!(desk.adds("UEVE", "eve", "").is_ok(), "no address is nobody's");
     assert_eq!(desk.adds("UANN", "anything", ""), Ok(0), "the same user again");
+}
+
+#[test]
+fn who_has_a_bots_id_is_a_bot() {
+    let mut desk = Desk::new();
+    for (id, bot_id) in [("UBOB", ""), ("UBOT", "B1")] {
+        let [name, bot_id] = [id.to_lowercase(), bot_id.to_owned()];
+        let (real_name, email) = (String::new(), String::new());
+        let add = Verb::AddUser { user: user(id), name, real_name, email, bot_id, admin: false };
+        let Decision::Append(draft) = desk.roster.decide(&Command::system("", add)) else {
+            panic!("{id} is new")
+        };
+        let Body::UserAdded(added) = draft.body else { panic!("a user is added") };
+        assert_eq!(added.bot, id == "UBOT");
+    }
 }
 
 #[test]

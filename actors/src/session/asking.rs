@@ -361,3 +361,24 @@ async fn since(context: &Context, login: &crate::tickets::Login, log: &LogId) ->
         Err(error) => Err(Refusal::Unavailable(error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Aside;
+    use proto::id::WorkspaceId;
+
+    #[test]
+    fn a_page_is_full_to_the_byte_and_never_empty() {
+        let log = LogId::new(WorkspaceId::parse("T1").unwrap(), ConversationId::parse("C1").unwrap());
+        let event = |key: usize| Event { key: "k".repeat(key), ..Event::default() };
+        let of = |keys: &[usize]| {
+            let events = keys.iter().map(|key| Delivery::new(log.clone(), event(*key), Aside::default()));
+            page_of(&Replay { events: events.map(Arc::new).collect(), first: 1, tail: 9 }).len()
+        };
+        let header = event(PAGE_BYTES_MAX / 2).encoded_len() - PAGE_BYTES_MAX / 2;
+        let half = PAGE_BYTES_MAX / 2 - header;
+        assert_eq!((of(&[half, half, 1]), of(&[half, half + 1, 1])), (2, 1));
+        assert_eq!((of(&[PAGE_BYTES_MAX, 1]), of(&[])), (1, 0));
+    }
+}

@@ -55,12 +55,8 @@ pub struct Cursors {
 
 impl Cursors {
     /// How many logs are followed.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.follows.len()
-    }
-    /// Whether none is.
-    pub fn is_empty(&self) -> bool {
-        self.follows.is_empty()
     }
     fn find(&self, channel: &ChannelId) -> Result<usize, usize> {
         self.follows.binary_search_by(|follow| follow.channel.cmp(channel))

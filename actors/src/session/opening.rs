@@ -212,7 +212,7 @@ impl Session {
 
     /// Follows logs that the user may follow.
     pub(super) async fn follow(&mut self, from: Vec<(ChannelId, Start)>) -> Result<(), Refusal> {
-        if self.cursors.len() + from.len() > self.context().config.follows_max {
+        if self.cursors.count() + from.len() > self.context().config.follows_max {
             metrics::counter!("waggle_follows_refused_total").increment(1);
             return Err(Refusal::Busy { retry_after_ms: 1000 });
         }

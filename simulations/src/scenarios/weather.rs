@@ -14,7 +14,7 @@ use crate::{
         rot_is_named,
     },
     scenarios::Settings,
-    stage::{self, Stage, gossip, is_admins, site, tenant::log_name},
+    stage::{self, Stage, gossip, is_admins, site, storm::LATE_REQUEST, tenant::log_name},
     world::{
         World,
         machine::Crash,
@@ -118,6 +118,11 @@ async fn heal(stage: &Stage) -> Result<(), Violation> {
         stage.world.sleep(LOOK).await;
         let open = stage.oracle.open();
         let busy = stage.places.iter().filter(|place| place.busy.load(Relaxed) > 0).count();
+        if late_requests(stage) > 0 {
+            // The last of the weather: what a store is still to be asked, at most for so long.
+            quiet = 0;
+            continue;
+        }
         let behind = if open.is_empty() && busy == 0 { behind(stage).await } else { Vec::new() };
         if open.is_empty() && busy == 0 && behind.is_empty() {
             // What an operator had under way when the weather cleared may still land.
@@ -142,6 +147,12 @@ async fn heal(stage: &Stage) -> Result<(), Violation> {
         answered::PROMISE.holds(busy == 0, || format!("{busy} clients wait for answers"))?;
         return Err(everyone_level::PROMISE.broken(behind.join(", ")));
     }
+}
+
+/// Requests on their way to a store, of which nobody waits for the answer.
+fn late_requests(stage: &Stage) -> usize {
+    let tasks = stage.sites.iter().flat_map(|site| site.up()).map(|machine| stage.world.tasks(machine));
+    tasks.filter_map(|tasks| tasks.get(LATE_REQUEST).copied()).sum()
 }
 
 async fn behind(stage: &Stage) -> Vec<String> {

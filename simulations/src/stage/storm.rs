@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How much later a late request arrives, at most.
 const LATE_MAX: Duration = Duration::from_secs(6);
+/// The task of a late request.
+pub const LATE_REQUEST: &str = "late request";
 /// Time to a store on another machine, at most.
 const NETWORK_MAX: Duration = Duration::from_millis(2);
 
@@ -90,7 +92,7 @@ impl Storm {
     fn later(&self, append: Append, store: Arc<dyn Store>) {
         let (wait, host) = (self.up_to(LATE_MAX), self.store.as_ref().unwrap_or(&self.node).clone());
         let sleeper = host.clone();
-        host.spawn("late request", async move {
+        host.spawn(LATE_REQUEST, async move {
             sleeper.sleep(wait).await;
             // Whoever asked has stopped waiting.
             let _ = store.append(append).await;

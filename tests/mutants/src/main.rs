@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
         if of_part.is_empty() {
             continue;
         }
-        let (all, survivors) = (of_part.len(), run::all(&timed, &of_part));
+        let (all, survivors) = (of_part.len(), run::all(&timed, part, &of_part));
         survivors.iter().for_each(|number| println!("survived: {}", of_part[number]));
         let killed = all - survivors.len();
         println!("{part}: {killed} of {all} mutants killed, {} %", 100 * killed / all);

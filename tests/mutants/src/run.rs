@@ -2,7 +2,7 @@
 
 use crate::{
     mutate::Mutant,
-    tree::{Binaries, Binary, CHOOSES},
+    tree::{Binaries, Binary, CHOOSES, STORE_CONTRACT},
 };
 use anyhow::ensure;
 use std::{
@@ -37,8 +37,13 @@ pub fn timed(binaries: Binaries) -> anyhow::Result<Vec<(Duration, Binary)>> {
     Ok(timed)
 }
 
-/// The mutants that no program finds.
-pub fn all(timed: &[(Duration, Binary)], mutants: &BTreeMap<u32, Mutant>) -> BTreeSet<u32> {
+/// The mutants of a part that none of its programs finds.
+pub fn all(timed: &[(Duration, Binary)], part: &str, mutants: &BTreeMap<u32, Mutant>) -> BTreeSet<u32> {
+    let concerns = |(_, (_, arguments)): &&(Duration, Binary)| {
+        let of_engines = arguments.iter().any(|argument| argument == STORE_CONTRACT);
+        !of_engines || part == "fence"
+    };
+    let timed: Vec<_> = timed.iter().filter(concerns).collect();
     let numbers: Vec<u32> = mutants.keys().copied().collect();
     let (next, survivors) = (AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
     thread::scope(|scope| {

@@ -17,8 +17,11 @@ const ROUNDS_MAX: u32 = 12;
 pub const CHOOSES: &str = "WAGGLE_MUTANT";
 
 /// Everything that kills mutants.
-const BUILD: [&str; 11] =
-    ["build", "-p", "cluster", "-p", "actors", "-p", "simulations", "-p", "tests", "--tests", "--bins"];
+const BUILD: [&str; 4] = ["build", "--workspace", "--tests", "--bins"];
+/// What engines promise of the fence; of the other parts they run nothing.
+pub const STORE_CONTRACT: &str = "store_contract::";
+/// Of the suite of whole nodes: without processes of their own, and those in which a client talks to a server.
+const SUITE: [&str; 4] = ["core::", STORE_CONTRACT, "native::", "slack::"];
 
 /// What a mutant asks whether it is the one.
 const CHOOSER: &str = r#"
@@ -207,13 +210,12 @@ fn binaries(messages: &[Value]) -> Binaries {
         if message["target"]["name"] == "waggle-sim" {
             simulator = Some(PathBuf::from(program));
         } else if message["profile"]["test"] == true {
-            // Of the suite of whole nodes what needs no process of its own; the model does not run what is mutated.
-            let is_suite = message["target"]["name"] == "suite";
-            let chosen: &[&[&str]] =
-                if is_suite { &[&["core::"], &["store_contract::"]] } else { &[&["--skip", "model::"]] };
-            let with =
-                |chosen: &&[&str]| (program.into(), chosen.iter().map(|one| (*one).to_owned()).collect());
-            found.extend(chosen.iter().map(with));
+            if message["target"]["name"] == "suite" {
+                found.extend(SUITE.map(|group| (program.into(), vec![group.to_owned()])));
+            } else {
+                // The model does not run what is mutated.
+                found.push((program.into(), ["--skip", "model::"].map(str::to_owned).to_vec()));
+            }
         }
     }
     if let Some(simulator) = simulator {

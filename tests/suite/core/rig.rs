@@ -21,7 +21,7 @@ use proto::refusal::Refusal;
 use proto::v1::client_frame::Frame as Ask;
 use proto::v1::event::Body;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{ClientFrame, Content, ConversationKind, Cursor, Event, Hello, SkipTo};
+use proto::v1::{ClientFrame, Content, ConversationKind, Cursor, Event, Hello, SkipTo, Typed};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,6 +188,7 @@ impl Rig {
             following: Vec::new(),
             lagged: 0,
             skips: Vec::new(),
+            typed: Vec::new(),
         };
         let cursors =
             cursors.iter().map(|(channel, seq)| Cursor { channel: (*channel).into(), seq: *seq }).collect();
@@ -247,15 +248,17 @@ pub(crate) struct Client {
     following: Vec<Cursor>,
     pub(crate) lagged: u32,
     pub(crate) skips: Vec<SkipTo>,
+    pub(crate) typed: Vec<Typed>,
 }
 
 impl Client {
-    /// Says something without waiting for the answer.
-    pub(crate) async fn say(&mut self, ask: Ask) {
+    /// Says something without waiting for the answer; its number.
+    pub(crate) async fn say(&mut self, ask: Ask) -> u64 {
         self.asked += 1;
         let frame = ClientFrame { id: self.asked, frame: Some(ask) };
         let bytes = frame::encode_client(&frame, WireForm::Proto);
         self.to_server.send(Incoming::Binary(bytes.into())).await.unwrap();
+        self.asked
     }
 
     pub(crate) async fn ask(&mut self, ask: Ask) -> Say {
@@ -265,8 +268,13 @@ impl Client {
 
     /// The answer to what was said last.
     pub(crate) async fn answer(&mut self) -> Say {
+        self.answer_to(self.asked).await
+    }
+
+    /// The answer to what was said under this number.
+    pub(crate) async fn answer_to(&mut self, number: u64) -> Say {
         loop {
-            if let Some(answer) = self.answers.remove(&self.asked) {
+            if let Some(answer) = self.answers.remove(&number) {
                 return answer;
             }
             self.hear().await;
@@ -331,6 +339,7 @@ impl Client {
             }
             Some(Say::Lagging(_)) => self.lagged += 1,
             Some(Say::SkipTo(skip)) => self.skips.push(skip),
+            Some(Say::Typed(typed)) => self.typed.push(typed),
             Some(answer) if server.re != 0 => _ = self.answers.insert(server.re, answer),
             _ => {}
         }

@@ -1,8 +1,9 @@
 //! Tries whose answer was lost: a later one that is not let in does not say that nothing was done.
 
+use super::post;
 use super::rig::{Bomb, Rig, says, text_of, user_id};
 use actors::channel::audience::GatewaySink;
-use actors::command::{Command, Verb};
+use actors::command::{Command, Done, Reply, Verb};
 use actors::config::Config;
 use actors::router::Router;
 use actors::store::memory::MemoryStore;
@@ -10,6 +11,7 @@ use actors::store::{Append, Appended, LogId, Store, StoreError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either, join_all, pending, poll_immediate, ready, select};
 use proto::refusal::Refusal;
+use proto::v1::server_frame::Frame as Say;
 use simulations::world::through::{Held, Hook, Order, Through};
 use std::pin::pin;
 use std::sync::Arc;
@@ -125,4 +127,34 @@ fn an_append_of_which_nothing_was_heard_is_not_said_to_be_not_applied_when_the_l
             assert_eq!(events.iter().filter_map(text_of).filter(|text| text == "hello").count(), 1);
         },
     );
+}
+
+/// Nobody waits for the answer.
+struct Nobody;
+
+impl Reply for Nobody {
+    fn answer(self: Box<Self>, _result: Result<Done, Refusal>) {}
+}
+
+#[test]
+fn a_command_that_a_channel_took_to_its_grave_is_sent_again() {
+    Rig::run(async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        let mut ann = rig.connect("ann", &[]).await;
+        let (log, router) = (rig.log(&channel), &rig.context.router);
+        for round in 0..20 {
+            // The channel is busy when it gets what it dies of, and the post behind it is lost unseen.
+            for _ in 0..100 {
+                router.submit(
+                    &log,
+                    router.keyed(Command::by(&user_id("ann"), says("busy"))),
+                    Box::new(Nobody),
+                );
+            }
+            let deadly = router.keyed(Command::by(&user_id("nobody"), says("")));
+            router.submit(&log, deadly, Box::new(Bomb));
+            let answer = ann.ask(post(&channel, &format!("k{round}"), "here")).await;
+            assert!(matches!(answer, Say::Ack(_)), "in round {round} {answer:?}");
+        }
+    });
 }

@@ -153,3 +153,30 @@ fn typing_is_heard_by_others_only() {
         assert_eq!(next["text"], "done", "the one who types hears nothing of it: {next}");
     });
 }
+
+#[test]
+fn what_a_connection_says_is_heard_by_the_other_devices_of_its_user_and_not_there() {
+    Stage::run(async |stage| {
+        let ann = stage.person("ann").await;
+        let channel = stage.channel(&ann, "tea").await;
+        let (mut one, mut other) = (stage.rtm(&ann).await, stage.rtm(&ann).await);
+        let said = ["1", "2", "3"];
+        for text in said {
+            one.ask(json!({ "type": "message", "channel": channel, "text": text })).await;
+        }
+        // It is refused at once, and takes nothing of the others along.
+        one.ask(json!({ "type": "message", "channel": channel, "text": "x".repeat(1001) })).await;
+        let mut acked = Vec::new();
+        while acked.len() < said.len() {
+            let next = one.next().await;
+            assert_ne!(next["type"], "message", "its own words come back");
+            acked.extend((next["ok"] == true).then(|| next["text"].clone()));
+        }
+        assert_eq!(acked, said);
+        stage.post(&ann, &channel, "done").await;
+        assert_eq!(one.until("message").await["text"], "done");
+        for text in ["1", "2", "3", "done"] {
+            assert_eq!(other.until("message").await["text"], text);
+        }
+    });
+}
