@@ -47,8 +47,8 @@ impl Ended {
     }
 }
 
-/// A seed is over before it would pay to give memory back, or to clear two MiB at a time of which it needs a part: without
-/// this one part in fourteen of its time goes into pages (24 seeds, three times: 23.95 s, so 22.2 s).
+/// A seed is over before it would pay to give memory back, or to clear two MiB at a time of which it needs a part.
+/// Without this one part in fourteen of its time goes into pages (24 seeds, three times: 23.95 s, so 22.2 s).
 const KEPT_MEMORY: [(&str, &str); 2] = [("MIMALLOC_PURGE_DELAY", "-1"), ("MIMALLOC_ALLOW_THP", "0")];
 
 /// Starts the replay of a seed. `cpu_seconds`: after so much processor time it is killed.
