@@ -26,6 +26,14 @@ fn post(channel: &str, key: &str, text: &str) -> Ask {
     Ask::Post(v1::Post { channel: channel.into(), key: key.into(), content, ..v1::Post::default() })
 }
 
+fn follow(channel: &str, seq: u64) -> Ask {
+    Ask::Follow(v1::Follow { cursors: vec![v1::Cursor { channel: channel.into(), seq }] })
+}
+
+fn unfollow(channel: &str) -> Ask {
+    Ask::Unfollow(v1::Unfollow { channels: vec![channel.into()] })
+}
+
 async fn acked(client: &mut Client, ask: Ask) -> v1::Ack {
     match client.ask(ask).await {
         Say::Ack(ack) => ack,

@@ -74,6 +74,10 @@ impl Desk {
         }
         panic!("{command:?} asks for rows for ever");
     }
+    /// So many other messages: what nobody touches meanwhile leaves a memory that is smaller.
+    fn others(&mut self, messages: usize) {
+        (0..messages).for_each(|_| _ = self.does("UANN", post("other")).unwrap());
+    }
     fn append(&mut self, command: &Command, body: Body) -> Micros {
         self.seq += 1;
         let (seq, us, sender) = (self.seq, 1_000_000 + self.seq, command.sender_str().to_owned());
@@ -381,8 +385,7 @@ fn a_command_that_needs_several_old_rows_gets_them_in_a_busy_channel() {
     let parent = desk.does("UANN", post("p")).unwrap();
     let last = desk.does("UBOB", reply(parent, "r")).unwrap();
     let command = Command::by(&user("UBOB"), delete(last));
-    let others = |desk: &mut Desk, count| (0..count).for_each(|_| _ = desk.does("UANN", post("x")).unwrap());
-    others(&mut desk, 10);
+    desk.others(10);
     for _ in 0..6 {
         match desk.conversation.decide(&command) {
             Decision::Append(_) => return,
@@ -390,7 +393,7 @@ fn a_command_that_needs_several_old_rows_gets_them_in_a_busy_channel() {
             other => panic!("{other:?}"),
         }
         // Others write between any two of its rows.
-        others(&mut desk, 1);
+        desk.others(1);
     }
     panic!("the rows that it waits for are the first to go");
 }

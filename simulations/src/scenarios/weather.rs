@@ -118,13 +118,10 @@ async fn heal(stage: &Stage) -> Result<(), Violation> {
         stage.world.sleep(LOOK).await;
         let open = stage.oracle.open();
         let busy = stage.places.iter().filter(|place| place.busy.load(Relaxed) > 0).count();
-        if late_requests(stage) > 0 {
-            // The last of the weather: what a store is still to be asked, at most for so long.
-            quiet = 0;
-            continue;
-        }
-        let behind = if open.is_empty() && busy == 0 { behind(stage).await } else { Vec::new() };
-        if open.is_empty() && busy == 0 && behind.is_empty() {
+        let late = late_requests(stage);
+        let answered = open.is_empty() && busy == 0 && late == 0;
+        let behind = if answered { behind(stage).await } else { Vec::new() };
+        if answered && behind.is_empty() {
             // What an operator had under way when the weather cleared may still land.
             quiet += 1;
             if quiet < QUIET_LOOKS {
@@ -144,7 +141,9 @@ async fn heal(stage: &Stage) -> Result<(), Violation> {
                 answered::PROMISE.broken(format!("{} commands are open, such as {what:?}", open.len()))
             );
         }
-        answered::PROMISE.holds(busy == 0, || format!("{busy} clients wait for answers"))?;
+        answered::PROMISE.holds(answered, || {
+            format!("{busy} clients wait for answers, {late} requests have not reached their store")
+        })?;
         return Err(everyone_level::PROMISE.broken(behind.join(", ")));
     }
 }

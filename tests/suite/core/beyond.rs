@@ -2,13 +2,13 @@
 //! are wrong keep nothing from their client. And logs that are ahead of their slots.
 
 use super::rig::{Rig, says, user_id};
+use super::{follow, unfollow};
 use actors::router::Router;
 use actors::store::{Append, Appended, BatchId};
 use cluster::claims::{Claim, ClaimOutcome, partition};
 use proto::refusal::Refusal;
-use proto::v1::client_frame::Frame as Ask;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{self, Cursor, Event, SlotRow};
+use proto::v1::{Cursor, Event, SlotRow};
 
 #[test]
 fn a_cursor_beyond_the_end_of_its_log_is_served_from_the_end_and_told_so() {
@@ -24,9 +24,8 @@ fn a_cursor_beyond_the_end_of_its_log_is_served_from_the_end_and_told_so() {
             rig.posts("ann", &channel, "after").await;
             assert_eq!(seqs(&bob.events(&channel, last + 1).await), [last + 1]);
 
-            bob.say(Ask::Unfollow(v1::Unfollow { channels: vec![channel.clone()] })).await;
-            let cursors = vec![Cursor { channel: channel.clone(), seq: beyond }];
-            let Say::Following(following) = bob.ask(Ask::Follow(v1::Follow { cursors })).await else {
+            bob.say(unfollow(&channel)).await;
+            let Say::Following(following) = bob.ask(follow(&channel, beyond)).await else {
                 panic!("it may be followed")
             };
             assert_eq!(following.tails, [Cursor { channel: channel.clone(), seq: last + 1 }]);

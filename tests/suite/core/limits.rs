@@ -1,12 +1,10 @@
 //! How much a session may have, and what is said at the limit.
 
-use super::post;
 use super::rig::Rig;
+use super::{follow, post, unfollow};
 use actors::config::Config;
 use actors::store::memory::MemoryStore;
-use proto::v1::client_frame::Frame as Ask;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{Cursor, Follow, Unfollow};
 use simulations::world::through::{Held, Order, Through};
 
 #[test]
@@ -50,18 +48,15 @@ fn a_session_follows_as_many_logs_as_it_may_and_not_one_more() {
             let [one, two] = [rig.channel("one", &["bob"]).await, rig.channel("two", &["bob"]).await];
             let mut bob = rig.connect("bob", &[]).await;
             assert!(bob.follows(&one) && bob.follows(&two));
-            let follow = |channel: &str| {
-                Ask::Follow(Follow { cursors: vec![Cursor { channel: channel.into(), seq: 1 }] })
-            };
-            bob.say(Ask::Unfollow(Unfollow { channels: vec![one.clone()] })).await;
+            bob.say(unfollow(&one)).await;
             let three = rig.channel("three", &["bob"]).await;
             let seq = rig.posts("bob", &three, "there is room").await.seq;
             bob.events(&three, seq).await;
-            let over = bob.ask(follow(&one)).await;
+            let over = bob.ask(follow(&one, 1)).await;
             let Say::Refused(refused) = over else { panic!("this would be the fifth: {over:?}") };
             assert_eq!(refused.code, "ratelimited");
-            bob.say(Ask::Unfollow(Unfollow { channels: vec![two] })).await;
-            let again = bob.ask(follow(&one)).await;
+            bob.say(unfollow(&two)).await;
+            let again = bob.ask(follow(&one, 1)).await;
             assert!(matches!(again, Say::Following(_)), "there is room again: {again:?}");
         },
     );

@@ -1,6 +1,7 @@
 //! Long logs: replays that are under way while things change, and what is dropped behind them.
 
 use super::rig::{Rig, says, user_id};
+use super::{follow, unfollow};
 use actors::command::Verb;
 use actors::config::Config;
 use actors::marks;
@@ -8,8 +9,7 @@ use actors::store::BUCKET_ROWS;
 use actors::store::memory::MemoryStore;
 use futures::future::try_join_all;
 use proto::ts::Micros;
-use proto::v1::client_frame::Frame as Ask;
-use proto::v1::{self, Content, Cursor};
+use proto::v1::Content;
 
 async fn fill(rig: &Rig, channel: &str, mut count: u64) {
     while count > 0 {
@@ -31,9 +31,8 @@ fn following_anew_from_an_older_cursor_while_a_replay_is_under_way_skips_nothing
             fill(rig, &channel, 3000).await;
             let mut bob = rig.connect("bob", &[(&channel, 1000)]).await;
             for _ in 0..20 {
-                bob.say(Ask::Unfollow(v1::Unfollow { channels: vec![channel.clone()] })).await;
-                let cursors = vec![Cursor { channel: channel.clone(), seq: 1 }];
-                bob.ask(Ask::Follow(v1::Follow { cursors })).await;
+                bob.say(unfollow(&channel)).await;
+                bob.ask(follow(&channel, 1)).await;
             }
             let events = bob.events(&channel, 3001).await;
             let after_all = events.iter().rposition(|event| event.seq == 2).expect("it began anew");

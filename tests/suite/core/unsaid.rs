@@ -3,7 +3,7 @@
 use super::post;
 use super::rig::{Bomb, Rig, says, text_of, user_id};
 use actors::channel::audience::GatewaySink;
-use actors::command::{Command, Done, Reply, Verb};
+use actors::command::{Command, Verb};
 use actors::config::Config;
 use actors::router::Router;
 use actors::store::memory::MemoryStore;
@@ -16,7 +16,7 @@ use simulations::world::through::{Held, Hook, Order, Through};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Messages that may wait in a slot.
 const PLACES: usize = 8;
@@ -129,13 +129,6 @@ fn an_append_of_which_nothing_was_heard_is_not_said_to_be_not_applied_when_the_l
     );
 }
 
-/// Nobody waits for the answer.
-struct Nobody;
-
-impl Reply for Nobody {
-    fn answer(self: Box<Self>, _result: Result<Done, Refusal>) {}
-}
-
 #[test]
 fn a_command_that_a_channel_took_to_its_grave_is_sent_again() {
     Rig::run(async |rig| {
@@ -145,11 +138,8 @@ fn a_command_that_a_channel_took_to_its_grave_is_sent_again() {
         for round in 0..20 {
             // The channel is busy when it gets what it dies of, and the post behind it is lost unseen.
             for _ in 0..100 {
-                router.submit(
-                    &log,
-                    router.keyed(Command::by(&user_id("ann"), says("busy"))),
-                    Box::new(Nobody),
-                );
+                let busy = router.keyed(Command::by(&user_id("ann"), says("busy")));
+                router.submit(&log, busy, Box::new(oneshot::channel().0));
             }
             let deadly = router.keyed(Command::by(&user_id("nobody"), says("")));
             router.submit(&log, deadly, Box::new(Bomb));

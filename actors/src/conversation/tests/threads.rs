@@ -18,10 +18,9 @@ fn a_threads_last_reply_is_right_though_its_rows_come_and_go() {
     let mut desk = Desk::new(ConversationKind::Public, 3);
     let parent = desk.does("UANN", post("p")).unwrap();
     let replies: Vec<_> = (0..5).map(|_| desk.does("UBOB", reply(parent, "r")).unwrap()).collect();
-    let forget = |desk: &mut Desk| (0..6).for_each(|_| _ = desk.does("UANN", post("other")).unwrap());
     for last in (1..5).rev() {
         // The parent, its replies and what is known of them leave memory before each.
-        forget(&mut desk);
+        desk.others(6);
         desk.does("UBOB", delete(replies[last])).unwrap();
         assert_eq!(desk.parent(parent), (last as u32, replies[last - 1]));
     }
@@ -48,14 +47,13 @@ fn a_threads_last_reply_is_right_though_its_rows_stay() {
 #[test]
 fn what_was_read_of_one_thread_says_nothing_of_another_or_of_a_later_day() {
     let mut desk = Desk::new(ConversationKind::Public, 3);
-    let forget = |desk: &mut Desk| (0..6).for_each(|_| _ = desk.does("UANN", post("other")).unwrap());
     let threads: Vec<_> = (0..2)
         .map(|_| {
             let parent = desk.does("UANN", post("p")).unwrap();
             (parent, [(); 3].map(|()| desk.does("UBOB", reply(parent, "r")).unwrap()))
         })
         .collect();
-    forget(&mut desk);
+    desk.others(6);
     for (parent, [_, second, third]) in &threads {
         desk.does("UBOB", delete(*third)).unwrap();
         assert_eq!(desk.parent(*parent), (2, *second));
@@ -64,7 +62,7 @@ fn what_was_read_of_one_thread_says_nothing_of_another_or_of_a_later_day() {
     let (parent, [_, second, _]) = threads[1];
     let newest = desk.does("UBOB", reply(parent, "r")).unwrap();
     desk.does("UBOB", edit(newest, "R")).unwrap();
-    (0..2).for_each(|_| _ = desk.does("UANN", post("other")).unwrap());
+    desk.others(2);
     desk.does("UBOB", delete(newest)).unwrap();
     assert_eq!(desk.parent(parent), (2, second));
 }
