@@ -14,6 +14,7 @@ pub mod wire;
 mod asking;
 mod events;
 mod opening;
+mod pings;
 
 use crate::command::{Command, Done};
 use crate::context::Context;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use cursors::Cursors;
 use futures::future::BoxFuture;
 use mailbox::{Mail, Mailbox};
+use pings::Pings;
 use proto::close::{Close, CloseCode};
 use proto::frame::WireForm;
 use proto::id::{ChannelId, UserId};
@@ -42,10 +44,6 @@ use std::time::Duration;
 
 /// Events of one read while catching up.
 const READ_EVENTS: usize = 200;
-/// Unanswered pings after which the connection is given up.
-const PINGS_MISSED_MAX: u32 = 3;
-/// Pings in a row that a connection on which events flow is spared: they cost as much as an event.
-const PINGS_SPARED_MAX: u32 = 2;
 /// One conversation is told that a user types no more often than this. Source: the wire's own habit, clients show a
 /// typing notice for about 5 s and renew it each 3 s.
 const TYPING_EVERY: Duration = Duration::from_secs(3);
@@ -105,18 +103,12 @@ struct Session {
     leaves: Vec<ChannelId>,
     /// Joins, as in `joins`, of conversations in which an older membership is still being replayed.
     rejoins: Vec<(ChannelId, u64)>,
-    /// Cursors that the client came with and that were not served: it was no member then, or not known to be one yet.
-    unserved: Vec<(ChannelId, u64)>,
     doubts: Vec<ChannelId>,
     wanted: Vec<(u64, Vec<proto::v1::Cursor>)>,
     echoes: VecDeque<String>,
     /// Where and when the user was last said to be typing.
     typed: Option<(ChannelId, Duration)>,
-    pings: u32,
-    /// Events went out since the shard's clock ticked last.
-    lively: bool,
-    /// Ticks without a ping, because of that.
-    spared: u32,
+    pings: Pings,
     rate: TokenBucket,
     leave_at: Option<Duration>,
     ending: Option<Ending>,

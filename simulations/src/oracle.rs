@@ -11,7 +11,7 @@ use crate::{
     promises::{self, in_order, one_place, own_words},
     world::report::Violation,
 };
-use book::{Book, Command, Place};
+use book::{Book, Command, Place, Told};
 use proto::v1::{Event, Page, event::Body};
 use std::{
     collections::BTreeMap,
@@ -97,12 +97,17 @@ impl Oracle {
         Ok(())
     }
 
+    /// A bot was shown a message over RTM.
+    pub fn told(&self, told: Told) {
+        self.book().told.push(told);
+    }
+
     /// A client asked for a part of a log at `asked` and was given this page.
     pub fn page(&self, channel: &str, asked: Duration, page: &Page) -> Result<(), Violation> {
         let mut book = self.book();
         in_order::page(channel, page)?;
         own_words::readable(&book, channel, asked, page.tail)?;
-        promises::deleted_is_gone::page(&book, channel, asked, page)?;
+        promises::deleted_is_gone::events(&book, channel, asked, &page.events)?;
         let held = page.events.iter().map(|event| (event.seq, Print::of(event)));
         book.pages.entry(channel.to_owned()).or_default().extend(held);
         Ok(())

@@ -53,7 +53,7 @@ impl Drop for SessionReply {
 
 impl Session {
     pub(super) fn incoming(&mut self, incoming: Incoming) {
-        self.pings = 0;
+        self.pings.heard();
         let bytes = match incoming {
             Incoming::Pong => return,
             Incoming::Text(bytes) | Incoming::Binary(bytes) => bytes,
@@ -268,7 +268,9 @@ impl Session {
                 .filter_map(|cursor| {
                     let channel = ConversationId::parse(&cursor.channel).ok()?;
                     let (_, row) = joined.iter().find(|(joined, _)| *joined == channel)?;
-                    Some((ChannelId::from(channel), opening::from_where(row, Some(cursor.seq))?))
+                    let channel = ChannelId::from(channel);
+                    let cursor = self.cursors.stands(&channel).unwrap_or(0).max(cursor.seq);
+                    Some((channel, opening::from_where(row, Some(cursor))?))
                 })
                 .collect();
             let named: Vec<ChannelId> = from.iter().map(|(channel, _)| channel.clone()).collect();

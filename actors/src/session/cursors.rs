@@ -11,6 +11,8 @@ use std::ops::Bound;
 
 /// The list of follows grows by this many places, or by an eighth: a connection keeps few that it does not use.
 const GROWTH_MIN: usize = 4;
+/// Conversations that the user left over one connection, of which it is known where; the oldest is forgotten.
+const LEFT_MAX: usize = 1000;
 
 /// One followed log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,9 @@ pub struct Cursors {
     behind: BTreeSet<ChannelId>,
     /// Logs after the one that was read last come first.
     reading: Option<Reading>,
+    /// Where the client stands in logs that are not followed: cursors that it came with and that were not served, and
+    /// the ends of memberships that it was shown.
+    stands: Vec<(ChannelId, u64)>,
 }
 
 impl Cursors {
@@ -93,6 +98,7 @@ impl Cursors {
             self.follows.insert(at, Follow { channel: channel.clone(), cursor, tail });
             at
         });
+        self.forget(channel);
         let follow = &mut self.follows[at];
         follow.cursor = follow.cursor.max(cursor);
         follow.tail = follow.tail.max(tail);
@@ -100,12 +106,34 @@ impl Cursors {
             self.behind.insert(channel.clone());
         }
     }
-    /// Stops.
+    /// Stops. Who asks for an earlier cursor later is served from there.
     pub fn unfollow(&mut self, channel: &ChannelId) {
         if let Ok(at) = self.find(channel) {
             self.follows.remove(at);
         }
         self.behind.remove(channel);
+        self.forget(channel);
+    }
+    /// Stops, because the user has left. What was sent until then is not sent again: a question for it may be under way.
+    pub fn leave(&mut self, channel: &ChannelId) {
+        let Some(cursor) = self.position(channel) else { return };
+        self.unfollow(channel);
+        if self.stands.len() >= LEFT_MAX {
+            self.stands.remove(0);
+        }
+        self.stands.push((channel.clone(), cursor));
+    }
+    /// Remembers cursors that a client came with of those logs that are not followed.
+    pub fn came_with(&mut self, cursors: impl IntoIterator<Item = (ChannelId, u64)>) {
+        let unserved = cursors.into_iter().filter(|(channel, _)| self.find(channel).is_err());
+        self.stands = unserved.collect();
+    }
+    /// Where the client stands in a log that is not followed, if that is known.
+    pub fn stands(&self, channel: &ChannelId) -> Option<u64> {
+        self.stands.iter().find(|(stands, _)| stands == channel).map(|(_, seq)| *seq)
+    }
+    fn forget(&mut self, channel: &ChannelId) {
+        self.stands.retain(|(stands, _)| stands != channel);
     }
     /// A live event.
     pub fn live(&mut self, channel: &ChannelId, seq: u64) -> Step {
@@ -304,6 +332,35 @@ mod tests {
         assert!(cursors.read(&c, 6));
         cursors.read_to(&c, 6);
         assert_eq!(cursors.next_behind(), None);
+    }
+
+    #[test]
+    fn where_a_client_stands_is_known_until_the_log_is_followed_again_or_unfollowed() {
+        let (mut cursors, left, other) = (Cursors::default(), channel("C0000000001"), channel("C0000000002"));
+        cursors.follow(&left, 5, 7);
+        cursors.leave(&other);
+        cursors.leave(&left);
+        assert_eq!((cursors.stands(&left), cursors.stands(&other)), (Some(5), None));
+        assert!(!cursors.follows(&left) && cursors.next_behind().is_none());
+        cursors.unfollow(&left);
+        assert_eq!(cursors.stands(&left), None);
+        cursors.follow(&other, 1, 1);
+        cursors.came_with([(left.clone(), 9), (other.clone(), 9)]);
+        assert_eq!((cursors.stands(&left), cursors.stands(&other)), (Some(9), None));
+        cursors.follow(&left, 9, 9);
+        assert_eq!(cursors.stands(&left), None);
+    }
+
+    #[test]
+    fn of_many_that_were_left_the_last_are_known() {
+        let mut cursors = Cursors::default();
+        let name = |number: usize| channel(&format!("C{number:0>10}"));
+        for number in 0..=LEFT_MAX {
+            cursors.follow(&name(number), 3, 3);
+            cursors.leave(&name(number));
+        }
+        let known = [0, 1, LEFT_MAX].map(|number| cursors.stands(&name(number)));
+        assert_eq!(known, [None, Some(3), Some(3)]);
     }
 
     #[test]

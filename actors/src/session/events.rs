@@ -2,7 +2,7 @@
 
 use super::cursors::Step;
 use super::opening::Start;
-use super::{Ending, PINGS_MISSED_MAX, PINGS_SPARED_MAX, Read, Session, ToSession, wire};
+use super::{Ending, Read, Session, ToSession, pings::Beat, wire};
 use crate::command::Done;
 use crate::delivery::Delivery;
 use crate::router::{RESENDS_MAX, back_off};
@@ -44,7 +44,7 @@ impl Session {
         let native = self.form != WireForm::Rtm;
         let of_conversation = delivery.log.channel.conversation().is_some();
         if native || (of_conversation && !self.is_echo(delivery)) {
-            self.lively = true;
+            self.pings.sent();
             self.out.extend(delivery.frames(self.form).iter().cloned());
         } else if !of_conversation {
             self.own.push(delivery.clone());
@@ -53,7 +53,7 @@ impl Session {
             Some(Body::Left(_) | Body::ConversationLeft(_)) if cluster::planted!(LeftStillFollows) => {}
             Some(Body::Left(left)) if left.user == self.login.user.as_str() => {
                 // At once: nothing after this seq may reach who has left.
-                self.cursors.unfollow(&delivery.log.channel);
+                self.cursors.leave(&delivery.log.channel);
                 self.leaves.push(delivery.log.channel.clone());
                 // The older membership is over: what was told of a newer one meanwhile counts now.
                 let now = self.rejoins.extract_if(.., |(channel, _)| *channel == delivery.log.channel);
@@ -180,21 +180,15 @@ impl Session {
         }
     }
 
-    /// The shard's clock: three unanswered pings end the session; what is behind is announced.
+    /// The shard's clock: the peer is pinged, or given up; what is behind is announced.
     fn tick(&mut self) {
         if self.leave_at.is_some_and(|at| self.context().host.monotonic() >= at) {
             return self.end(CloseCode::GoingAway);
         }
-        if self.pings >= PINGS_MISSED_MAX {
-            return self.end(CloseCode::Idle);
-        }
-        let lively = std::mem::take(&mut self.lively);
-        if lively && self.pings == 0 && self.spared < PINGS_SPARED_MAX {
-            self.spared += 1;
-        } else {
-            self.spared = 0;
-            self.pings += 1;
-            self.out.push(frame::ping(b""));
+        match self.pings.tick() {
+            Beat::Dead => return self.end(CloseCode::Idle),
+            Beat::Ping => self.out.push(frame::ping(b"")),
+            Beat::Spare => {}
         }
         self.cursors.look_again();
         let tails = self.cursors.beacon();
@@ -261,8 +255,7 @@ impl Session {
                 && row.seq == cursor + 1
             {
                 // The client may have been shown some of this membership on an earlier connection.
-                let came_with = self.unserved.extract_if(.., |(unserved, _)| *unserved == channel).last();
-                let cursor = came_with.map_or(cursor, |(_, seq)| seq.max(cursor));
+                let cursor = self.cursors.stands(&channel).unwrap_or(0).max(cursor);
                 standing.push((channel, Start::After(cursor)));
             }
         }

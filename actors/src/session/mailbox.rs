@@ -189,6 +189,8 @@ mod tests {
     use crate::store::LogId;
     use proto::id::{ConversationId, WorkspaceId};
     use proto::v1::Event;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::task::Wake;
 
     fn event(seq: u64) -> Arc<Delivery> {
         let log = LogId::new(WorkspaceId::parse("T1").unwrap(), ConversationId::parse("C1").unwrap());
@@ -227,6 +229,35 @@ mod tests {
         assert!(listener.0.lock().waker.is_none(), "it was woken");
         listener.give(ToSession::Tick);
         assert_eq!(taken(&mut mailbox), (vec!["1".into(), "2".into(), "tick".into()], false));
+    }
+
+    /// Remembers that it was woken.
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_session_that_moved_to_another_task_is_woken_there() {
+        let mut mailbox = Mailbox::new(4);
+        let [before, now] = [(); 2].map(|()| Arc::new(Woken::default()));
+        for task in [&before, &now] {
+            let waker = Waker::from(task.clone());
+            assert!(mailbox.poll_take(&mut Context::from_waker(&waker), &mut Mail::new()).is_pending());
+        }
+        mailbox.listener().give(ToSession::Tick);
+        assert_eq!([before, now].map(|task| task.0.load(Relaxed)), [false, true]);
+    }
+
+    #[test]
+    fn one_event_too_many_drops_those_that_wait() {
+        let mut mailbox = Mailbox::new(4);
+        mailbox.listener().give_events(&events(1..=5));
+        assert_eq!(taken(&mut mailbox), (vec![], true));
     }
 
     #[test]

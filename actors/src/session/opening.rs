@@ -1,7 +1,7 @@
 //! How a connection becomes a session: who it is, what it follows, from where.
 
 use super::mailbox::Mailbox;
-use super::{Ending, FrameSocket, Incoming, Session, wire};
+use super::{Ending, FrameSocket, Incoming, Session, pings::Pings, wire};
 use crate::auth;
 use crate::channel::load::all;
 use crate::context::Context;
@@ -103,14 +103,11 @@ async fn enter(seat: Seat, form: WireForm, login: Login) -> Result<Session, Clos
         joins: Vec::new(),
         leaves: Vec::new(),
         rejoins: Vec::new(),
-        unserved: Vec::new(),
         doubts: Vec::new(),
         wanted: Vec::new(),
         echoes: VecDeque::new(),
         typed: None,
-        pings: 0,
-        lively: false,
-        spared: 0,
+        pings: Pings::default(),
         rate,
         leave_at: None,
         ending: None,
@@ -181,7 +178,7 @@ impl Session {
             .collect();
         self.follow(from).await?;
         let conversations = cursors.into_iter().filter(|(channel, _)| channel.conversation().is_some());
-        self.unserved = conversations.filter(|(channel, _)| !self.cursors.follows(channel)).collect();
+        self.cursors.came_with(conversations);
         Ok(())
     }
 

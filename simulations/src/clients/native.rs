@@ -10,7 +10,7 @@ use crate::{
         knows::Knows,
     },
     plan::Do,
-    promises::{own_words, revoked},
+    promises::{deleted_is_gone, own_words, revoked},
     world::report::Violation,
 };
 use futures::SinkExt;
@@ -63,6 +63,8 @@ pub struct Native {
     acked: VecDeque<Acked>,
     /// The token of this connection.
     token: String,
+    /// World time at which this connection said hello.
+    opened: Duration,
     hang_up: bool,
     welcome: bool,
     /// Channels that are not followed, by the ping whose answer comes behind all that was still on its way, and then by
@@ -83,6 +85,7 @@ impl Native {
             asked: 0,
             acked: VecDeque::new(),
             token: String::new(),
+            opened: Duration::ZERO,
             hang_up: false,
             welcome: false,
             paused: BTreeMap::new(),
@@ -146,7 +149,7 @@ impl Native {
             .collect();
         let (token, client) = (self.token.clone(), format!("device {}", self.person.number));
         let hello = Hello { token, cursors, client, manual: false };
-        (self.welcome, self.hang_up) = (false, false);
+        (self.welcome, self.hang_up, self.opened) = (false, false, self.person.world.now());
         self.paused.clear();
         self.resumes.clear();
         if self.say(&mut socket, 0, Ask::Hello(hello)).await.is_none() {
@@ -349,6 +352,8 @@ impl Native {
             Some(Say::Deliver(deliver)) => {
                 self.person.world.count("deliveries", deliver.events.len() as u64);
                 let name = self.person.name_of(&deliver.channel);
+                let asked = self.opened.saturating_sub(own_words::STALE_MAX);
+                self.person.judge(deleted_is_gone::events(&oracle.book(), &name, asked, &deliver.events));
                 for event in &deliver.events {
                     self.person.judge(oracle.shown(number, &name, event));
                     self.knows.saw(&deliver.channel, event);
@@ -379,6 +384,10 @@ impl Native {
             }
             Some(Say::Lagging(_)) => self.person.world.count("client.lagged", 1),
             Some(Say::GoAway(_)) => self.hang_up = true,
+            Some(Say::Beacon(beacon)) if beacon.tails.is_empty() => {
+                let detail = format!("{} was sent a beacon about nothing", self.person.who());
+                self.person.world.violate(Violation::new("frames say something", detail));
+            }
             Some(Say::SkipTo(skip)) => {
                 let detail = format!("{} was sent to {} of {}", self.person.who(), skip.seq, skip.channel);
                 self.person.world.violate(Violation::new("nothing is skipped that is kept", detail));

@@ -7,7 +7,10 @@ use crate::{
         ear::{Ear, Heard, SILENCE},
         web,
     },
-    oracle::book::RTM_POST,
+    oracle::{
+        book::{RTM_POST, Told},
+        logs::text_hash,
+    },
     plan::Do,
     world::report::Violation,
 };
@@ -125,6 +128,10 @@ impl Rtm {
         if let Some(id) = frame["reply_to"].as_u64() {
             return self.answered(id, frame);
         }
+        if !frame["type"].is_string() {
+            let detail = format!("{} was sent {frame}, which RTM does not know", self.person.who());
+            self.person.world.violate(Violation::new("frames say something", detail));
+        }
         if let ("user_typing", Some(channel), Some(user)) =
             (frame["type"].as_str().unwrap_or_default(), frame["channel"].as_str(), frame["user"].as_str())
         {
@@ -137,6 +144,14 @@ impl Rtm {
         let (channel, us) = (frame["channel"].as_str(), frame["ts"].as_str().and_then(ts::parse));
         if let (true, Some(channel), Some(us)) = (plain, channel, us) {
             self.person.world.count("deliveries", 1);
+            let [sender, text] = ["user", "text"].map(|of| frame[of].as_str().unwrap_or_default());
+            self.person.oracle.told(Told {
+                client: self.person.number,
+                channel: self.person.name_of(channel),
+                us,
+                sender: sender.to_owned(),
+                text: text_hash(text),
+            });
             let before = last.insert(channel.to_owned(), us).unwrap_or(0);
             if us <= before {
                 let detail = format!("{} was shown {us} of {channel} after {before}", self.person.who());

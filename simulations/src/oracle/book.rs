@@ -108,6 +108,21 @@ impl Shown {
     }
 }
 
+/// A message as RTM shows it: without its seq and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Who was shown it.
+    pub client: usize,
+    /// Workspace and channel.
+    pub channel: String,
+    /// Its time.
+    pub us: u64,
+    /// User.
+    pub sender: String,
+    /// Hash of its text.
+    pub text: u64,
+}
+
 /// Everything that was heard.
 #[derive(Debug, Default)]
 pub struct Book {
@@ -115,6 +130,8 @@ pub struct Book {
     pub commands: BTreeMap<String, Command>,
     /// By client, then workspace and channel.
     pub shown: BTreeMap<usize, BTreeMap<String, Shown>>,
+    /// What bots were shown over RTM.
+    pub told: Vec<Told>,
     /// What pages held, by workspace and channel: each seq, and what stood there.
     pub pages: BTreeMap<String, BTreeSet<(u64, Print)>>,
     /// Words that went out without a key, and where: workspace and channel, hash.

@@ -5,7 +5,7 @@ use crate::{
     oracle::{Logs, book::Book, logs},
     world::report::Violation,
 };
-use proto::v1::{Event, Page, event::Body};
+use proto::v1::{Event, event::Body};
 use std::{collections::BTreeSet, time::Duration};
 
 /// See above.
@@ -14,9 +14,10 @@ pub const PROMISE: Promise = Promise {
     says: "What was deleted cannot be read any more, wherever one looks.",
 };
 
-/// A page that was asked for after a deletion was acknowledged does not hold what was deleted.
-pub fn page(book: &Book, channel: &str, asked: Duration, page: &Page) -> Result<(), Violation> {
-    for event in &page.events {
+/// What comes in answer to something that was asked for after a deletion was acknowledged, a page or all that a new
+/// connection is shown, does not hold what was deleted.
+pub fn events(book: &Book, channel: &str, asked: Duration, events: &[Event]) -> Result<(), Violation> {
+    for event in events {
         let Some(us) = about(event) else { continue };
         let gone = book.deleted.get(&(channel.to_owned(), us)).is_some_and(|at| *at < asked);
         let readable = logs::content(event).is_some_and(|content| !logs::is_gone(content));

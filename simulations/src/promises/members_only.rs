@@ -2,7 +2,10 @@
 
 use super::Promise;
 use crate::{
-    oracle::{Logs, book::Book},
+    oracle::{
+        Logs,
+        book::{Book, Told},
+    },
     world::report::Violation,
 };
 use proto::v1::{Event, event::Body};
@@ -72,6 +75,15 @@ pub fn judge(book: &Book, logs: &Logs, user_of: &dyn Fn(usize) -> String) -> Res
                 }
             }
         }
+    }
+    let mut moves: BTreeMap<&str, Moves<'_>> = BTreeMap::new();
+    for told in &book.told {
+        let moves = moves.entry(&told.channel).or_insert_with(|| Moves::of(logs.of(&told.channel)));
+        let (user, event) = (user_of(told.client), logs.at(&told.channel, told.us));
+        PROMISE.holds(event.is_none_or(|event| moves.is_member(&user, event.seq)), || {
+            let Told { client, channel, us, .. } = told;
+            format!("client {client} of {user} was shown what was said in {channel} at {us} and was no member then")
+        })?;
     }
     Ok(())
 }

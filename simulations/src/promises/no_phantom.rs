@@ -2,7 +2,11 @@
 
 use super::Promise;
 use crate::{
-    oracle::{Logs, book::Book, logs},
+    oracle::{
+        Logs,
+        book::{Book, Told},
+        logs,
+    },
     world::report::Violation,
 };
 use proto::v1::event::Body;
@@ -34,6 +38,17 @@ pub fn judge(book: &Book, logs: &Logs) -> Result<(), Violation> {
     for (channel, held) in &book.pages {
         let (last, tail) = (held.last().map_or(0, |(seq, _)| *seq), logs.tail(channel));
         PROMISE.holds(last <= tail, || format!("a page held {last} of {channel}, which ends at {tail}"))?;
+    }
+    for told in &book.told {
+        let event = logs.at(&told.channel, told.us).filter(|event| event.sender == told.sender);
+        let held = event.and_then(logs::content);
+        let same = held.is_some_and(|held| held.redacted || logs::text_hash(&held.text) == told.text);
+        PROMISE.holds(same, || {
+            let Told { client, channel, us, sender, .. } = told;
+            format!(
+                "client {client} was shown a message of {channel} by {sender} at {us}, which is not there"
+            )
+        })?;
     }
     for (channel, events) in logs.iter() {
         for event in events {

@@ -1,8 +1,8 @@
 //! A disk that forgets: what was written and not synced survives a power cut whole, torn, reordered or not at all.
 //!
-//! A [`SimDisk`] is a storage backend for redb. It keeps the bytes that a running program sees, those that are
-//! durable, and the changes in between, from which [`SimDisk::cut`] makes what a machine finds when its power was
-//! cut. A recording disk keeps every change since its start, so that one run can be cut at every point of its past
+//! A [`SimDisk`] is a storage backend for redb. It keeps the bytes that a running program sees, and what takes back
+//! what it changed since the last sync, from which [`SimDisk::cut`] makes what a machine finds when its power was cut.
+//! A recording disk can take back everything since its start, so that one run can be cut at every point of its past
 //! ([`History::cut`]). It can also be full, and broken.
 
 use cluster::host::Entropy;
@@ -35,8 +35,24 @@ pub const TEARS: [Tear; 4] = [Tear::Dropped, Tear::Kept, Tear::Torn, Tear::Reord
 /// One change of the disk.
 #[derive(Debug, Clone)]
 enum Change {
-    Write { offset: u64, data: Arc<[u8]> },
+    Write { offset: u64, data: Vec<u8> },
     Resize(u64),
+    Sync,
+}
+
+/// A change as it is taken back. Most never are: a program's write costs a copy of what it covers, a sync nothing.
+#[derive(Debug, Clone, Copy)]
+enum Done {
+    /// So many bytes, on a file that was so long.
+    Write {
+        offset: usize,
+        len: usize,
+        file: usize,
+    },
+    /// The file was so long.
+    Resize {
+        file: usize,
+    },
     Sync,
 }
 
@@ -47,9 +63,10 @@ pub struct SimDisk(Arc<Mutex<State>>);
 #[derive(Debug, Clone, Default)]
 struct State {
     bytes: Vec<u8>,
-    /// What is durable; when recording, what was at the start.
-    durable: Vec<u8>,
-    changes: Vec<Change>,
+    /// Since the last sync; when recording, since the start.
+    done: Vec<Done>,
+    /// The bytes that were covered or cut off, one change's behind the other's.
+    covered: Vec<u8>,
     recording: bool,
     syncs: u64,
     taken: BTreeSet<u64>,
@@ -76,9 +93,8 @@ impl SimDisk {
 
     /// A disk that holds these bytes, durable.
     pub fn holding(bytes: Vec<u8>) -> Self {
-        let durable = bytes.clone();
         let taken = (0..(bytes.len() as u64).div_ceil(BLOCK_BYTES)).collect();
-        Self(Arc::new(Mutex::new(State { bytes, durable, taken, ..State::default() })))
+        Self(Arc::new(Mutex::new(State { bytes, taken, ..State::default() })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,7 +113,7 @@ impl SimDisk {
 
     /// How many changes there were, of a recording disk: the power can be cut after each.
     pub fn position(&self) -> usize {
-        self.state().changes.len()
+        self.state().done.len()
     }
 
     /// Syncs so far.
@@ -137,8 +153,7 @@ impl SimDisk {
 
     /// Everything that happened so far; on a disk that does not record, since the last sync.
     pub fn history(&self) -> History {
-        let state = self.state();
-        History { durable: state.durable.clone(), changes: state.changes.clone(), synced: 0 }
+        self.state().history()
     }
 
     /// What the next process finds when this one is killed now: everything that was written, synced or not. The old
@@ -154,9 +169,10 @@ impl SimDisk {
 }
 
 impl State {
-    fn change(&mut self, change: Change) -> Result<()> {
+    /// Whether the disk lets a change happen.
+    fn allow(&mut self, sync: bool) -> Result<()> {
         match &mut self.breaks_in {
-            Some(0) if self.only_syncs && !matches!(change, Change::Sync) => {}
+            Some(0) if self.only_syncs && !sync => {}
             Some(0) => return Err(Error::other("the disk is broken")),
             Some(left) => *left -= 1,
             None => {}
@@ -167,8 +183,44 @@ impl State {
                 return Err(Error::other("this write failed"));
             }
         }
-        self.changes.push(change);
         Ok(())
+    }
+
+    /// Notes a change that is about to happen: the file's bytes from `from` to `to` are covered or cut off.
+    fn note(&mut self, done: Done, from: usize, to: usize) {
+        self.done.push(done);
+        let to = to.min(self.bytes.len());
+        self.covered.extend_from_slice(&self.bytes[from.min(to)..to]);
+    }
+
+    /// Takes everything back, from the last change to the first.
+    fn history(&self) -> History {
+        let (mut bytes, mut covered) = (self.bytes.clone(), self.covered.clone());
+        let mut uncover = |bytes: &mut Vec<u8>, offset: usize, end: usize| {
+            let from = covered.len() - end.saturating_sub(offset);
+            bytes[end.min(offset)..end].copy_from_slice(&covered[from..]);
+            covered.truncate(from);
+        };
+        let mut changes: Vec<Change> = Vec::with_capacity(self.done.len());
+        for done in self.done.iter().rev() {
+            changes.push(match *done {
+                Done::Write { offset, len, file } => {
+                    let data = bytes[offset..offset + len].to_vec();
+                    bytes.truncate(file);
+                    uncover(&mut bytes, offset, file.min(offset + len));
+                    Change::Write { offset: offset as u64, data }
+                }
+                Done::Resize { file } => {
+                    let len = bytes.len();
+                    bytes.resize(file, 0);
+                    uncover(&mut bytes, len, file);
+                    Change::Resize(len as u64)
+                }
+                Done::Sync => Change::Sync,
+            });
+        }
+        changes.reverse();
+        History { durable: bytes, changes, synced: 0 }
     }
 
     fn take(&mut self, offset: u64, len: usize) -> Result<()> {
@@ -197,20 +249,24 @@ impl StorageBackend for SimDisk {
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
-        let mut state = self.state();
-        state.change(Change::Resize(len))?;
+        let (mut state, to) = (self.state(), usize::try_from(len).map_err(Error::other)?);
+        state.allow(false)?;
+        let file = state.bytes.len();
+        state.note(Done::Resize { file }, to, file);
         state.taken.split_off(&len.div_ceil(BLOCK_BYTES));
-        resize(&mut state.bytes, len);
+        state.bytes.resize(to, 0);
         Ok(())
     }
 
     fn sync_data(&self) -> Result<()> {
         let mut state = self.state();
-        state.change(Change::Sync)?;
+        state.allow(true)?;
         state.syncs += 1;
-        if !state.recording {
-            let State { durable, changes, .. } = &mut *state;
-            changes.drain(..).for_each(|change| apply(durable, &change));
+        if state.recording {
+            state.note(Done::Sync, 0, 0);
+        } else {
+            state.done.clear();
+            state.covered.clear();
         }
         Ok(())
     }
@@ -218,12 +274,12 @@ impl StorageBackend for SimDisk {
     fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
         let mut state = self.state();
         state.take(offset, data.len())?;
-        state.change(Change::Write { offset, data: data.into() })?;
-        let end = offset + data.len() as u64;
-        if end > state.bytes.len() as u64 {
-            resize(&mut state.bytes, end);
-        }
-        write(&mut state.bytes, offset, data);
+        state.allow(false)?;
+        let offset = usize::try_from(offset).map_err(Error::other)?;
+        let (end, file) = (offset + data.len(), state.bytes.len());
+        state.note(Done::Write { offset, len: data.len(), file }, offset, end);
+        state.bytes.resize(file.max(end), 0);
+        state.bytes[offset..end].copy_from_slice(data);
         Ok(())
     }
 }
@@ -335,101 +391,4 @@ fn write(bytes: &mut [u8], offset: u64, data: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chance() -> Entropy {
-        Entropy::from_u64(7)
-    }
-
-    fn written() -> SimDisk {
-        write_to(SimDisk::new())
-    }
-
-    fn write_to(disk: SimDisk) -> SimDisk {
-        disk.set_len(4096).expect("room");
-        disk.write(0, &[1; 1024]).expect("room");
-        disk.sync_data().expect("whole");
-        disk.write(0, &[2; 1024]).expect("room");
-        disk.write(2048, &[3; 512]).expect("room");
-        disk
-    }
-
-    #[test]
-    fn what_was_synced_survives_every_cut() {
-        for tear in TEARS {
-            let bytes = written().cut(tear, &chance()).bytes();
-            assert_eq!(bytes.len(), 4096);
-            assert!(bytes[..1024].iter().all(|byte| [1, 2].contains(byte)), "{tear:?}");
-        }
-    }
-
-    #[test]
-    fn unsynced_writes_are_dropped_or_kept_whole() {
-        let dropped = written().cut(Tear::Dropped, &chance()).bytes();
-        assert_eq!((dropped[0], dropped[2048]), (1, 0));
-        let kept = written().cut(Tear::Kept, &chance()).bytes();
-        assert_eq!((kept[0], kept[1023], kept[2048]), (2, 2, 3));
-    }
-
-    #[test]
-    fn a_torn_write_loses_some_sectors_and_never_a_part_of_one() {
-        let (disk, entropy) = (written(), chance());
-        let cuts: Vec<Vec<u8>> = (0..64).map(|_| disk.cut(Tear::Torn, &entropy).bytes()).collect();
-        for bytes in &cuts {
-            assert!(bytes[..1024].chunks(SECTOR_BYTES).all(|sector| sector.iter().all(|b| *b == sector[0])));
-        }
-        assert!(cuts.iter().any(|bytes| bytes[0] != bytes[512]), "no cut of 64 tore the write");
-    }
-
-    #[test]
-    fn a_power_cut_can_be_placed_after_every_change_of_a_history() {
-        let mut history = write_to(SimDisk::recording()).history();
-        assert_eq!(history.changes(), 5);
-        assert_eq!(history.syncs(), [3]);
-        let lens: Vec<usize> = (0..=5).map(|at| history.cut(at, Tear::Dropped, &chance()).len()).collect();
-        assert_eq!(lens, [0, 0, 0, 4096, 4096, 4096]);
-    }
-
-    #[test]
-    fn a_killed_process_leaves_what_it_wrote_and_a_later_power_cut_may_still_take_it() {
-        let disk = written();
-        let next = disk.survivor();
-        disk.write(0, &[9; 512]).expect("the old handle still works, elsewhere");
-        assert_eq!((next.bytes()[0], next.bytes()[2048]), (2, 3));
-        assert_eq!(next.cut(Tear::Dropped, &chance()).bytes()[0], 1);
-    }
-
-    #[test]
-    fn a_full_disk_takes_writes_over_old_blocks_and_refuses_new_ones() {
-        let disk = written();
-        disk.set_room(Some(0));
-        disk.write(0, &[4; 512]).expect("an old block");
-        let refused = disk.write(8192, &[4; 512]).expect_err("no room");
-        assert_eq!(refused.kind(), ErrorKind::StorageFull);
-        disk.set_room(Some(1));
-        disk.write(8192, &[4; 512]).expect("room for one block");
-    }
-
-    #[test]
-    fn a_broken_disk_fails_every_change_and_still_reads() {
-        let disk = written();
-        disk.break_in(Some(1));
-        disk.write(0, &[5; 512]).expect("one more");
-        assert!(disk.write(0, &[6; 512]).is_err() && disk.sync_data().is_err() && disk.set_len(0).is_err());
-        let mut byte = [0];
-        disk.read(0, &mut byte).expect("reads go on");
-        assert_eq!(byte, [5]);
-    }
-
-    #[test]
-    fn a_disk_that_cannot_sync_takes_writes_that_a_power_cut_may_drop() {
-        let disk = written();
-        disk.break_syncs_in(0);
-        disk.write(0, &[7; 512]).expect("it is only taken");
-        assert!(disk.sync_data().is_err());
-        assert_eq!(disk.bytes()[0], 7);
-        assert_ne!(disk.cut(Tear::Dropped, &chance()).bytes()[0], 7);
-        assert_eq!(disk.cut(Tear::Kept, &chance()).bytes()[0], 7);
-    }
-}
+mod tests;

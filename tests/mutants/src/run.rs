@@ -7,6 +7,7 @@ use crate::{
 use anyhow::ensure;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    os::unix::process::CommandExt,
     path::Path,
     process::{Command, Stdio},
     sync::{
@@ -75,15 +76,18 @@ fn passes(program: &Path, arguments: &[String], number: u32, patience: Duration)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
+        // With the nodes that it starts, to end them with it.
+        .process_group(0)
         .spawn();
     let Ok(mut child) = child else { return false };
+    let group = format!("-{}", child.id());
     let until = Instant::now() + patience;
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return status.success(),
             Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(10)),
             _ => {
-                let _ = child.kill();
+                let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
                 let _ = child.wait();
                 return false;
             }

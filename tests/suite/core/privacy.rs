@@ -1,14 +1,23 @@
 //! Who hears what: an event reaches only who was a member at its seq, and what was deleted nobody any more.
 
 use super::rig::{Rig, user_id};
+use super::{follow, unfollow};
 use actors::command::{Command, Verb};
 use actors::context::Context;
 use actors::opening::{self, Plan};
+use actors::store::StoreError;
 use actors::store::memory::MemoryStore;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join};
 use proto::id::{ChannelId, ConversationId};
+use proto::v1::client_frame::Frame as Ask;
 use proto::v1::event::Body;
-use proto::v1::{Content, ConversationKind, Event};
-use simulations::world::through::{Held, Order, Through};
+use proto::v1::server_frame::Frame as Say;
+use proto::v1::{Content, ConversationKind, Event, Ping};
+use simulations::world::through::{Held, Hook, Order, Through};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use tokio::sync::watch;
 
 fn content_of(event: &Event) -> Option<Content> {
     match &event.body {
@@ -38,6 +47,16 @@ fn a_deleted_message_is_not_replayed_though_its_channel_is_hot() {
     });
 }
 
+/// Waits until bob's own log knows that bob left a conversation; its name and its tail.
+async fn knows_of_the_leave(rig: &Rig) -> (String, u64) {
+    let (bob, own) = (user_id("bob"), Context::user(&rig.workspace, &user_id("bob")));
+    let rows = async || rig.store.joined(&rig.workspace, &bob, None, 10).await.unwrap().rows;
+    rig.until("bob's own log knows of the leave", async || rows().await.iter().any(|(_, row)| row.left))
+        .await;
+    let (_, head) = rig.store.head(&own).await.unwrap().unwrap();
+    (own.channel.to_string(), head.tail)
+}
+
 #[test]
 fn who_left_replays_only_their_own_time() {
     Rig::run(async |rig| {
@@ -48,9 +67,7 @@ fn who_left_replays_only_their_own_time() {
         rig.posts("ann", &channel, "with bob").await;
         let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
         rig.posts("ann", &channel, "after").await;
-        let rows = async || rig.store.joined(&rig.workspace, &user_id("bob"), None, 10).await.unwrap().rows;
-        rig.until("bob's own log knows of the leave", async || rows().await.iter().any(|(_, row)| row.left))
-            .await;
+        knows_of_the_leave(rig).await;
         let mut bob = rig.connect("bob", &[(&channel, 0)]).await;
         let seqs: Vec<u64> = bob.events(&channel, left.seq).await.iter().map(|event| event.seq).collect();
         assert_eq!(seqs, (joined.seq..=left.seq).collect::<Vec<_>>());
@@ -60,6 +77,61 @@ fn who_left_replays_only_their_own_time() {
         let last = rig.posts("ann", &fence, "heard later than the other").await;
         bob.events(&fence, last.seq).await;
         assert_eq!(bob.heard(&channel).last().map(|event| event.seq), Some(left.seq));
+    });
+}
+
+#[test]
+fn who_left_and_came_back_while_far_behind_is_shown_both_of_their_times_and_nothing_between() {
+    Rig::run(async |rig| {
+        let channel = rig.channel("general", &["ann", "bob"]).await;
+        let mut bob = rig.connect("bob", &[]).await;
+        bob.stop_reading();
+        for _ in 0..1000 {
+            rig.posts("ann", &channel, "flood").await;
+        }
+        let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
+        rig.posts("ann", &channel, "not for bob").await;
+        let back = rig.does("bob", &channel, Verb::Join).await.unwrap();
+        let last = rig.posts("ann", &channel, "for bob").await;
+        let rows = async || rig.store.joined(&rig.workspace, &user_id("bob"), None, 10).await.unwrap().rows;
+        let knows = async || rows().await.iter().any(|(_, row)| !row.left && row.seq == back.seq);
+        rig.until("bob's own log knows of both", knows).await;
+        bob.read_again();
+        let seqs: Vec<u64> = bob.events(&channel, last.seq).await.iter().map(|event| event.seq).collect();
+        assert_eq!(seqs, (2..=left.seq).chain(back.seq..=last.seq).collect::<Vec<_>>());
+        assert!(bob.lagged > 0, "the queue was bounded, so it must have overflowed");
+    });
+}
+
+#[test]
+fn who_asks_twice_for_the_time_until_their_leave_is_shown_it_once() {
+    Rig::run(async |rig| {
+        let channel = rig.channel("general", &["ann", "bob"]).await;
+        let fence = rig.channel("fence", &["ann", "bob"]).await;
+        let mut bob = rig.connect("bob", &[]).await;
+        let began = rig.posts("ann", &channel, "heard at once").await.seq;
+        bob.events(&channel, began).await;
+        bob.say(unfollow(&channel)).await;
+        bob.ask(Ask::Ping(Ping::default())).await;
+        rig.posts("ann", &channel, "missed").await;
+        let left = rig.does("bob", &channel, Verb::Leave).await.unwrap().seq;
+        knows_of_the_leave(rig).await;
+        bob.ask(follow(&channel, began)).await;
+        bob.events(&channel, left).await;
+        let again = bob.ask(follow(&channel, began)).await;
+        assert!(matches!(&again, Say::Following(following) if following.tails.is_empty()), "{again:?}");
+        let last = rig.posts("ann", &fence, "heard later than anything of the other").await;
+        bob.events(&fence, last.seq).await;
+        let seqs: Vec<u64> = bob.heard(&channel).iter().map(|event| event.seq).collect();
+        assert!(seqs.is_sorted_by(|one, next| one < next), "{seqs:?}");
+        // Who says that it follows no more may have it again.
+        bob.say(unfollow(&channel)).await;
+        bob.ask(follow(&channel, began)).await;
+        rig.until("it is shown again", async || {
+            bob.ask(Ask::Ping(Ping::default())).await;
+            bob.heard(&channel).iter().filter(|event| event.seq == left).count() == 2
+        })
+        .await;
     });
 }
 
@@ -129,18 +201,63 @@ fn a_connection_that_begins_before_the_users_own_log_knows_of_a_leave_is_not_let
                 "the members' rows decide, though bob's own log does not know yet"
             );
             held.order(Order::Pass);
-            let own = Context::user(&rig.workspace, &user_id("bob"));
-            let rows =
-                async || rig.store.joined(&rig.workspace, &user_id("bob"), None, 10).await.unwrap().rows;
-            rig.until("bob's own log knows of the leave", async || {
-                rows().await.iter().any(|(_, row)| row.left)
-            })
-            .await;
-            let known = rig.store.head(&own).await.unwrap().unwrap().1.tail;
-            bob.events(&own.channel.to_string(), known).await;
+            let (own, known) = knows_of_the_leave(rig).await;
+            bob.events(&own, known).await;
             let mut ann = rig.connect("ann", &[]).await;
             let secret = rig.posts("ann", &channel, "not for bob").await;
             ann.events(&channel, secret.seq).await;
+            let last = rig.posts("ann", &fence, "heard later than the other").await;
+            bob.events(&fence, last.seq).await;
+            assert_eq!(bob.heard(&channel), []);
+        },
+    );
+}
+
+/// A store that answers late which of a user's conversations they are a member of, while it is told to.
+#[derive(Clone)]
+struct Late {
+    late: watch::Sender<bool>,
+    asked: Arc<AtomicBool>,
+}
+
+impl Hook for Late {
+    fn delay(&self, name: &'static str) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
+        let mut late = self.late.subscribe();
+        (name == "memberships" && *late.borrow_and_update()).then(|| {
+            self.asked.store(true, Relaxed);
+            async move {
+                late.wait_for(|late| !late).await.expect("the test goes on");
+                Ok(())
+            }
+            .boxed()
+        })
+    }
+}
+
+#[test]
+fn who_leaves_while_their_connection_begins_hears_nothing_more_over_it() {
+    let late = Late { late: watch::channel(false).0, asked: Arc::default() };
+    Rig::run_on(
+        Rig::config(),
+        |_| Through::new(MemoryStore::new(), late.clone()),
+        async |rig| {
+            let channel = rig.channel("general", &["ann", "bob"]).await;
+            let fence = rig.channel("fence", &["ann", "bob"]).await;
+            rig.connect("bob", &[]).await; // bob's own log knows of both
+            late.late.send_replace(true);
+            let leaves = async {
+                rig.until("the rows are read", async || late.asked.load(Relaxed)).await;
+                let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
+                let known = knows_of_the_leave(rig).await;
+                late.late.send_replace(false);
+                (left.seq, known)
+            };
+            let (mut bob, (left, (own, known))) = join(rig.connect("bob", &[]), leaves).await;
+            assert_eq!(bob.began(&channel), Some(left), "a row that was over has let it in");
+            bob.events(&own, known).await;
+            // What the event asks for is done before the next question is answered.
+            bob.ask(Ask::Ping(Ping::default())).await;
+            rig.posts("ann", &channel, "not for bob").await;
             let last = rig.posts("ann", &fence, "heard later than the other").await;
             bob.events(&fence, last.seq).await;
             assert_eq!(bob.heard(&channel), []);

@@ -169,7 +169,14 @@ impl Rig {
         }
     }
 
+    /// A connection that follows what its user is in.
     pub(crate) async fn connect(&self, name: &str, cursors: &[(&str, u64)]) -> Client {
+        let mut client = self.welcomed(name, cursors).await;
+        client.wait_for_joins(self, name).await;
+        client
+    }
+    /// A connection that follows what its welcome says.
+    pub(crate) async fn welcomed(&self, name: &str, cursors: &[(&str, u64)]) -> Client {
         let (to_server, from_client) = mpsc::channel(64);
         let (to_client, from_server) = mpsc::channel(8);
         let (reading, may_write) = watch::channel(true);
@@ -199,7 +206,6 @@ impl Rig {
             }
             other => panic!("expected a welcome, got {other:?}"),
         }
-        client.wait_for_joins(self, name).await;
         client
     }
 }

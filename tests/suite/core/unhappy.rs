@@ -1,19 +1,22 @@
 //! Engines that take their time, refuse and fail: nobody waits for ever, and nothing is said that is not so.
 
 use super::rig::{Rig, says, text_of};
-use super::{acked, post};
+use super::{acked, follow, post, unfollow};
 use actors::command::Verb;
+use actors::config::Config;
 use actors::store::memory::MemoryStore;
 use actors::store::{Append, Appended, Store, StoreError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, poll_immediate, ready};
 use proto::refusal::Refusal;
+use proto::v1::client_frame::Frame as Ask;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{Content, Head};
+use proto::v1::{Content, Head, Ping};
 use simulations::world::through::{Held, Hook, Order, Through};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 #[test]
 fn nothing_to_do_is_said_only_when_what_is_done_is_durable() {
@@ -181,6 +184,73 @@ fn a_channel_whose_loading_panics_loads_again() {
             assert_eq!(*breaks.0.lock().unwrap(), None, "a load was broken");
             let next = posted.seq + 1 + u64::from(first.is_ok());
             assert_eq!(rig.posts("ann", &channel, "there").await.seq, next);
+        },
+    );
+}
+
+/// A store that finds each log damaged that it reads, while it is told to.
+#[derive(Clone, Default)]
+struct Rotten {
+    rotten: Arc<AtomicBool>,
+    found: Arc<AtomicUsize>,
+}
+
+impl Hook for Rotten {
+    fn delay(&self, name: &'static str) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
+        (name == "log" && self.rotten.load(Relaxed)).then(|| {
+            self.found.fetch_add(1, Relaxed);
+            ready(Err(StoreError::Damaged("by order".into()))).boxed()
+        })
+    }
+}
+
+#[test]
+fn a_conversation_that_cannot_be_loaded_keeps_its_members_out_of_no_other() {
+    let rotten = Rotten::default();
+    Rig::run_on(
+        Rig::config(),
+        |_| Through::new(MemoryStore::new(), rotten.clone()),
+        async |rig| {
+            let torn = rig.channel("torn", &["ann", "bob"]).await;
+            let whole = rig.channel("whole", &["ann", "bob"]).await;
+            rig.connect("bob", &[]).await; // bob's own log knows of both
+            rotten.rotten.store(true, Relaxed);
+            rig.panic(&torn);
+            let mut bob = rig.welcomed("bob", &[(&torn, 1), (&whole, 1)]).await;
+            assert!(!bob.follows(&torn) && bob.follows(&whole));
+            let posted = rig.posts("ann", &whole, "heard").await;
+            bob.events(&whole, posted.seq).await;
+        },
+    );
+}
+
+#[test]
+fn a_conversation_whose_past_cannot_be_read_is_left_and_the_connection_goes_on() {
+    let rotten = Rotten::default();
+    Rig::run_on(
+        Config { channel_recent_max: 4, ..Rig::config() },
+        |_| Through::new(MemoryStore::new(), rotten.clone()),
+        async |rig| {
+            let torn = rig.channel("torn", &["ann", "bob"]).await;
+            let whole = rig.channel("whole", &["ann", "bob"]).await;
+            let mut bob = rig.connect("bob", &[]).await;
+            bob.say(unfollow(&torn)).await;
+            for _ in 0..20 {
+                rig.posts("ann", &torn, "beyond what is kept in memory").await;
+            }
+            rotten.rotten.store(true, Relaxed);
+            let followed = bob.ask(follow(&torn, 1)).await;
+            assert!(matches!(followed, Say::Following(_)), "{followed:?}");
+            rig.until("it is read", async || rotten.found.load(Relaxed) > 0).await;
+            // The session hears of it a moment later, and lives.
+            for _ in 0..50 {
+                rig.context.host.sleep(Duration::from_millis(1)).await;
+                bob.ask(Ask::Ping(Ping::default())).await;
+            }
+            rig.posts("ann", &torn, "not heard").await;
+            let posted = rig.posts("ann", &whole, "heard").await;
+            bob.events(&whole, posted.seq).await;
+            assert!(bob.heard(&torn).iter().all(|event| event.seq == 1), "{:?}", bob.heard(&torn));
         },
     );
 }

@@ -174,6 +174,7 @@ async fn a_revoked_token_ends_its_live_sessions_and_opens_no_more() -> Result<()
     let client = stage.client(&ada).await?;
     let (mut raw, _) = Raw::welcomed(&stage.url(), &ada.token, json!([])).await?;
     let other = stage.client(&bob).await?;
+    let (mut stays, _) = Raw::welcomed(&stage.url(), &stage.another_token(&ada).await?, json!([])).await?;
     stage.node.admin(&["token", "revoke", &ada.token]).await?;
     raw.closed(CloseCode::Revoked).await?;
     let ended = step("the client's end", client.ended()).await?;
@@ -181,6 +182,9 @@ async fn a_revoked_token_ends_its_live_sessions_and_opens_no_more() -> Result<()
     let again = step("a refusal", Client::connect(stage.options(&ada))).await?;
     assert_eq!(again.err(), Some(ClientError::Handshake(401)));
     assert_eq!(step("a pong", other.ping("I stay")).await??, "I stay");
+    while stays.until("deliver").await?["events"][0]["tokenRevoked"].is_null() {}
+    stays.say(&json!({ "id": "2", "ping": { "note": "I stay too" } })).await?;
+    assert_eq!(stays.until("pong").await?, json!({ "note": "I stay too" }), "it has a token of its own");
     Ok(())
 }
 

@@ -22,6 +22,7 @@ const READS_SPARE: f64 = 20.0;
 const BUCKET_EVENTS: usize = 4096;
 const BUCKETS: usize = 3;
 const READS: &str = "waggle_replay_store_reads_total";
+const RETURNS: &str = "reconnection_rate";
 
 #[tokio::test]
 async fn a_client_that_was_cut_off_misses_nothing_and_gets_nothing_twice() -> Result<()> {
@@ -146,7 +147,7 @@ async fn fill(stage: &Stage, channel: &str, count: usize) -> Result<u64> {
 
 /// Resumes a client from `from` and checks what it is given, and how often the store was read for it.
 async fn catch_up(stage: &Stage, options: Options, channel: &str, from: u64, tail: u64) -> Result<()> {
-    let before = stage.metric(READS).await?;
+    let (before, returns) = (stage.metric(READS).await?, stage.metric(RETURNS).await?);
     let cursors = vec![(channel.to_owned(), from)];
     let client: Client = connected(Options { cursors, ..options }).await?;
     let mut next = from;
@@ -158,6 +159,7 @@ async fn catch_up(stage: &Stage, options: Options, channel: &str, from: u64, tai
     let dense = events.iter().zip(from + 1..).all(|(event, seq)| event.seq == seq);
     ensure!(dense && events.len() as u64 == tail - from, "{} events", events.len());
     ensure!(client.stats().duplicates == 0, "{:?}", client.stats());
+    ensure!(stage.metric(RETURNS).await? == returns + 1.0, "who comes with a cursor comes back");
     let reads = stage.metric(READS).await? - before;
     let least = (tail - from).div_ceil(READ_EVENTS as u64) as f64;
     println!("{} events by {reads} reads of the store", events.len());

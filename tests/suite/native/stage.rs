@@ -57,6 +57,10 @@ impl Stage {
     pub(crate) async fn person(&self, name: &str) -> Result<Person> {
         person(&self.node, name).await
     }
+    /// One more token of a person.
+    pub(crate) async fn another_token(&self, person: &Person) -> Result<String> {
+        token(&self.node, &person.id).await
+    }
     /// A public channel of these people, who are in it.
     pub(crate) async fn channel(&self, name: &str, people: &[&Person]) -> Result<String> {
         let id = self.node.admin(&["channel", "create", "--workspace", WORKSPACE, name]).await?;
@@ -113,8 +117,11 @@ impl Stage {
 /// A user of the workspace with a token.
 pub(crate) async fn person(node: &Node, name: &str) -> Result<Person> {
     let id = node.admin(&["user", "create", "--workspace", WORKSPACE, name]).await?;
-    let token = node.admin(&["token", "create", "--workspace", WORKSPACE, "--user", &id]).await?;
+    let token = token(node, &id).await?;
     Ok(Person { id, token })
+}
+async fn token(node: &Node, user: &str) -> Result<String> {
+    node.admin(&["token", "create", "--workspace", WORKSPACE, "--user", user]).await
 }
 
 pub(crate) async fn connected(options: Options) -> Result<Client> {

@@ -1,7 +1,9 @@
 //! RTM connections: what a bot hears, and what it may say.
 
 use super::stage::Stage;
+use actors::store::memory::MemoryStore;
 use serde_json::json;
+use simulations::world::through::{Held, Order, Through};
 
 #[test]
 fn a_bot_hears_the_channel_and_answers() {
@@ -156,23 +158,29 @@ fn typing_is_heard_by_others_only() {
 
 #[test]
 fn what_a_connection_says_is_heard_by_the_other_devices_of_its_user_and_not_there() {
-    Stage::run(async |stage| {
+    let held = Held::new(|log| log.channel.conversation().is_some());
+    Stage::over(Through::new(MemoryStore::new(), held.clone()), async |stage| {
+        stage.admin("workspace.create", json!({ "name": "acme" })).await;
         let ann = stage.person("ann").await;
         let channel = stage.channel(&ann, "tea").await;
         let (mut one, mut other) = (stage.rtm(&ann).await, stage.rtm(&ann).await);
-        let said = ["1", "2", "3"];
-        for text in said {
-            one.ask(json!({ "type": "message", "channel": channel, "text": text })).await;
+        let say = |text: &str| json!({ "type": "message", "channel": channel, "text": text });
+        held.order(Order::Wait);
+        for text in ["1", "2", "3"] {
+            one.ask(say(text)).await;
         }
-        // It is refused at once, and takes nothing of the others along.
-        one.ask(json!({ "type": "message", "channel": channel, "text": "x".repeat(1001) })).await;
+        // It is refused while those are under way, and takes nothing of theirs along.
+        let long = one.ask(say(&"x".repeat(1001))).await;
+        let refused = one.next().await;
+        assert_eq!((&refused["reply_to"], &refused["ok"]), (&json!(long), &json!(false)), "{refused}");
+        held.order(Order::Pass);
         let mut acked = Vec::new();
-        while acked.len() < said.len() {
+        while acked.len() < 3 {
             let next = one.next().await;
             assert_ne!(next["type"], "message", "its own words come back");
             acked.extend((next["ok"] == true).then(|| next["text"].clone()));
         }
-        assert_eq!(acked, said);
+        assert_eq!(acked, ["1", "2", "3"]);
         stage.post(&ann, &channel, "done").await;
         assert_eq!(one.until("message").await["text"], "done");
         for text in ["1", "2", "3", "done"] {

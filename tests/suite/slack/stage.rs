@@ -7,9 +7,11 @@ use actors::api::{self, Args, Request};
 use actors::context::Context;
 use actors::node::Node;
 use actors::session::{self, FrameSocket, Incoming, SocketError};
+use actors::store::Store;
 use actors::store::memory::MemoryStore;
 use bytes::Bytes;
 use cells::machine::{Machine, Threads};
+use cluster::claims::Claims;
 use cluster::node::{BootId, CellId, Node as Me, NodeId};
 use proto::frame::WireForm;
 use serde_json::{Value, json};
@@ -43,10 +45,14 @@ impl Stage {
     }
     /// A node on which there is nothing.
     pub(super) fn bare(test: impl AsyncFnOnce(&Stage)) {
+        Self::over(MemoryStore::new(), test);
+    }
+    /// A node on which there is what this store holds.
+    pub(super) fn over<S: Store + Claims>(store: S, test: impl AsyncFnOnce(&Stage)) {
         let machine = Machine::start(Threads::default()).unwrap();
         let host = machine.host();
         machine.block_on(async {
-            let memory = Arc::new(MemoryStore::new());
+            let store = Arc::new(store);
             let me =
                 Me { id: NodeId::parse("n1").unwrap(), boot: BootId(1), cell: CellId::parse("a").unwrap() };
             let config = actors::config::Config {
@@ -57,7 +63,7 @@ impl Stage {
                 json_bytes_max: 1000,
                 ..Default::default()
             };
-            let node = Node::start(host, memory.clone(), memory.clone(), config, me).await.unwrap();
+            let node = Node::start(host, store.clone(), store.clone(), config, me).await.unwrap();
             let stage = Stage { context: node.context.clone(), oracle: Oracle::load(), node };
             test(&stage).await;
         });

@@ -37,6 +37,12 @@ pub const CASES: &[Case] = &[
         say(&mut oops, content("oops"));
         day.page(C1, vec![oops], 13)
     }),
+    case(&deleted_is_gone::PROMISE, "a new connection is shown what was deleted", |day| {
+        let mut oops = day.event(C1, 6).clone();
+        say(&mut oops, content("oops"));
+        let asked = day.later();
+        deleted_is_gone::events(&day.oracle.book(), C1, asked, &[oops])
+    }),
     case(&tenants::PROMISE, "somebody is sent a name of another workspace", |_| {
         tenants::seen(0, 1, b"\x08zz2zz-room0\x10")
     }),

@@ -3,8 +3,8 @@
 use crate::{
     oracle::{
         Logs, Oracle,
-        book::{Command, Place, RTM_POST},
-        logs::text_hash,
+        book::{Command, Place, RTM_POST, Told},
+        logs::{self, text_hash},
     },
     promises,
     world::report::Violation,
@@ -110,6 +110,7 @@ impl Day {
         let oops = self.does(C1, "U1", "k-oops", post("oops"));
         [0, 1].iter().for_each(|client| self.shows(*client, C1, 1..=6));
         self.shows(3, C1, 1..=2);
+        [2, 3, 6].iter().for_each(|seq| self.tells(0, C1, *seq));
         self.does(C1, "U1", "k-delete", Body::Deleted(v1::Deleted { target_us: oops }));
         say(self.event(C1, 6), gone());
         self.does(C1, "U2", "k-leave", leave("U2"));
@@ -149,6 +150,7 @@ impl Day {
             self.oracle.follows(client, C1, from).expect("it goes on");
             self.shows(client, C1, from + 1..=13);
         }
+        [11, 12, 13].iter().for_each(|seq| self.tells(1, C1, *seq));
         self.reads(C1, 7..=13, 13).expect("it is so");
     }
 
@@ -218,6 +220,16 @@ impl Day {
     /// A delivery arrives, as the log has it.
     pub fn shown(&self, client: usize, log: &str, seq: u64) -> Result<(), Violation> {
         self.oracle.shown(client, log, &self.logs[log][seq as usize - 1])
+    }
+    /// A message of RTM, as the log has it.
+    pub fn told_of(&self, client: usize, log: &str, seq: u64) -> Told {
+        let event = &self.logs[log][seq as usize - 1];
+        let text = text_hash(&logs::content(event).expect("a message").text);
+        Told { client, channel: log.to_owned(), us: event.us, sender: event.sender.clone(), text }
+    }
+    /// It arrives.
+    pub fn tells(&self, client: usize, log: &str, seq: u64) {
+        self.oracle.told(self.told_of(client, log, seq));
     }
     /// A page arrives, as the log has it.
     pub fn reads(&mut self, log: &str, seqs: RangeInclusive<u64>, tail: u64) -> Result<(), Violation> {

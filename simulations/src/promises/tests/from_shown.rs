@@ -4,7 +4,11 @@ use super::{
     Case, Day, case,
     day::{C1, C2, U1, content, leave, post, say, told},
 };
-use crate::promises::{in_order, members_only, no_phantom, unchanged};
+use crate::{
+    oracle::book::Told,
+    promises::{in_order, members_only, no_phantom, unchanged},
+    world::report::Violation,
+};
 use proto::v1::Event;
 
 /// Another device of U1.
@@ -20,6 +24,22 @@ pub const CASES: &[Case] = &[
     case(&no_phantom::PROMISE, "a page held more than there is", |day| {
         let phantom = Event { seq: 14, ..day.event(C1, 13).clone() };
         day.page(C1, vec![phantom], 14)
+    }),
+    case(&no_phantom::PROMISE, "a bot was shown a message of a time that nobody wrote at", |day| {
+        let told = day.told_of(0, C1, 11);
+        bot(day, Told { us: told.us + 1, ..told })
+    }),
+    case(&no_phantom::PROMISE, "a bot was shown somebody's message as another one's", |day| {
+        let told = day.told_of(0, C1, 11);
+        bot(day, Told { sender: "U1".into(), ..told })
+    }),
+    case(&no_phantom::PROMISE, "a bot was shown other words", |day| {
+        let (told, other) = (day.told_of(0, C1, 11), day.told_of(0, C1, 12));
+        bot(day, Told { text: other.text, ..told })
+    }),
+    case(&no_phantom::PROMISE, "a bot was shown a reaction as a message", |day| {
+        let (told, reaction) = (day.told_of(0, C1, 3), day.event(C1, 5).us);
+        bot(day, Told { us: reaction, ..told })
     }),
     case(&unchanged::PROMISE, "somebody was shown other words", |day| {
         let mut other = day.event(C1, 13).clone();
@@ -87,6 +107,10 @@ pub const CASES: &[Case] = &[
         day.oracle.follows(NEW_OF_U2, C2, 6)?;
         day.shown(NEW_OF_U2, C2, 7)
     }),
+    case(&members_only::PROMISE, "a bot is shown what was said after its user left", |day| {
+        day.tells(NEW_OF_U2, C1, 9);
+        Ok(())
+    }),
     case(&members_only::PROMISE, "somebody follows another one's own log", |day| {
         day.oracle.follows(1, U1, 0)
     }),
@@ -94,6 +118,11 @@ pub const CASES: &[Case] = &[
         day.oracle.follows(1, "T1/ws:T2", 0)
     }),
 ];
+
+fn bot(day: &Day, told: Told) -> Result<(), Violation> {
+    day.oracle.told(told);
+    Ok(())
+}
 
 #[test]
 fn joins_that_were_told_before_anything_of_their_channel_came_are_remembered() {
