@@ -114,7 +114,8 @@ impl Cursors {
         self.behind.remove(channel);
         self.forget(channel);
     }
-    /// Stops, because the user has left. What was sent until then is not sent again: a question for it may be under way.
+    /// Stops, because the user has left. What was sent until then is not sent again, though a question for it may be
+    /// under way.
     pub fn leave(&mut self, channel: &ChannelId) {
         let Some(cursor) = self.position(channel) else { return };
         self.unfollow(channel);
