@@ -50,7 +50,7 @@ impl Oracle {
         }
         let (deleted, channel) = (command.deletes, command.channel.clone());
         if let Some(us) = deleted {
-            book.deleted.entry((channel, us)).or_insert(now);
+            book.deleted.entry(channel).or_default().entry(us).or_insert(now);
         }
         Ok(())
     }

@@ -269,7 +269,7 @@ impl Session {
                     let channel = ConversationId::parse(&cursor.channel).ok()?;
                     let (_, row) = joined.iter().find(|(joined, _)| *joined == channel)?;
                     let channel = ChannelId::from(channel);
-                    let cursor = self.cursors.stands(&channel).unwrap_or(0).max(cursor.seq);
+                    let cursor = self.cursors.further(&channel, cursor.seq);
                     Some((channel, opening::from_where(row, Some(cursor))?))
                 })
                 .collect();

@@ -129,9 +129,10 @@ impl Cursors {
         let unserved = cursors.into_iter().filter(|(channel, _)| self.find(channel).is_err());
         self.stands = unserved.collect();
     }
-    /// Where the client stands in a log that is not followed, if that is known.
-    pub fn stands(&self, channel: &ChannelId) -> Option<u64> {
-        self.stands.iter().find(|(stands, _)| stands == channel).map(|(_, seq)| *seq)
+    /// Where a log that is not followed goes on: at this cursor, or where the client is known to stand further on.
+    pub fn further(&self, channel: &ChannelId, cursor: u64) -> u64 {
+        let stands = self.stands.iter().find(|(stands, _)| stands == channel);
+        stands.map_or(cursor, |(_, seq)| cursor.max(*seq))
     }
     fn forget(&mut self, channel: &ChannelId) {
         self.stands.retain(|(stands, _)| stands != channel);
@@ -341,15 +342,16 @@ mod tests {
         cursors.follow(&left, 5, 7);
         cursors.leave(&other);
         cursors.leave(&left);
-        assert_eq!((cursors.stands(&left), cursors.stands(&other)), (Some(5), None));
+        assert_eq!((cursors.further(&left, 1), cursors.further(&other, 1)), (5, 1));
+        assert_eq!(cursors.further(&left, 6), 6);
         assert!(!cursors.follows(&left) && cursors.next_behind().is_none());
         cursors.unfollow(&left);
-        assert_eq!(cursors.stands(&left), None);
+        assert_eq!(cursors.further(&left, 1), 1);
         cursors.follow(&other, 1, 1);
         cursors.came_with([(left.clone(), 9), (other.clone(), 9)]);
-        assert_eq!((cursors.stands(&left), cursors.stands(&other)), (Some(9), None));
+        assert_eq!((cursors.further(&left, 1), cursors.further(&other, 1)), (9, 1));
         cursors.follow(&left, 9, 9);
-        assert_eq!(cursors.stands(&left), None);
+        assert_eq!(cursors.further(&left, 1), 1);
     }
 
     #[test]
@@ -360,8 +362,8 @@ mod tests {
             cursors.follow(&name(number), 3, 3);
             cursors.leave(&name(number));
         }
-        let known = [0, 1, LEFT_MAX].map(|number| cursors.stands(&name(number)));
-        assert_eq!(known, [None, Some(3), Some(3)]);
+        let known = [0, 1, LEFT_MAX].map(|number| cursors.further(&name(number), 1));
+        assert_eq!(known, [1, 3, 3]);
     }
 
     #[test]

@@ -255,7 +255,7 @@ impl Session {
                 && row.seq == cursor + 1
             {
                 // The client may have been shown some of this membership on an earlier connection.
-                let cursor = self.cursors.stands(&channel).unwrap_or(0).max(cursor);
+                let cursor = self.cursors.further(&channel, cursor);
                 standing.push((channel, Start::After(cursor)));
             }
         }

@@ -138,6 +138,6 @@ pub struct Book {
     pub unkeyed: BTreeSet<(String, u64)>,
     /// Who ever typed: workspace and channel, user.
     pub typed: BTreeSet<(String, String)>,
-    /// Deletions that were acknowledged: channel and message, and when.
-    pub deleted: BTreeMap<(String, u64), Duration>,
+    /// Deletions that were acknowledged, by workspace and channel: each message, and when.
+    pub deleted: BTreeMap<String, BTreeMap<u64, Duration>>,
 }

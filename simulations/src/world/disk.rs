@@ -263,7 +263,7 @@ impl StorageBackend for SimDisk {
         state.allow(true)?;
         state.syncs += 1;
         if state.recording {
-            state.note(Done::Sync, 0, 0);
+            state.done.push(Done::Sync);
         } else {
             state.done.clear();
             state.covered.clear();
@@ -275,11 +275,9 @@ impl StorageBackend for SimDisk {
         let mut state = self.state();
         state.take(offset, data.len())?;
         state.allow(false)?;
-        let offset = usize::try_from(offset).map_err(Error::other)?;
-        let (end, file) = (offset + data.len(), state.bytes.len());
-        state.note(Done::Write { offset, len: data.len(), file }, offset, end);
-        state.bytes.resize(file.max(end), 0);
-        state.bytes[offset..end].copy_from_slice(data);
+        let (from, file) = (usize::try_from(offset).map_err(Error::other)?, state.bytes.len());
+        state.note(Done::Write { offset: from, len: data.len(), file }, from, from + data.len());
+        cover(&mut state.bytes, offset, data);
         Ok(())
     }
 }
@@ -358,16 +356,19 @@ fn survive_len(bytes: &mut Vec<u8>, unsynced: &[Change], entropy: &Entropy) {
 
 fn apply(bytes: &mut Vec<u8>, change: &Change) {
     match change {
-        Change::Write { offset, data } => {
-            let end = offset + data.len() as u64;
-            if end > bytes.len() as u64 {
-                resize(bytes, end);
-            }
-            write(bytes, *offset, data);
-        }
+        Change::Write { offset, data } => cover(bytes, *offset, data),
         Change::Resize(len) => resize(bytes, *len),
         Change::Sync => {}
     }
+}
+
+/// Writes, and makes the file longer for it if need be.
+fn cover(bytes: &mut Vec<u8>, offset: u64, data: &[u8]) {
+    let end = offset + data.len() as u64;
+    if end > bytes.len() as u64 {
+        resize(bytes, end);
+    }
+    write(bytes, offset, data);
 }
 
 fn apply_torn(bytes: &mut [u8], change: &Change, entropy: &Entropy) {

@@ -80,13 +80,13 @@ fn passes(program: &Path, arguments: &[String], number: u32, patience: Duration)
         .process_group(0)
         .spawn();
     let Ok(mut child) = child else { return false };
-    let group = format!("-{}", child.id());
     let until = Instant::now() + patience;
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return status.success(),
             Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(10)),
             _ => {
+                let group = format!("-{}", child.id());
                 let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
                 let _ = child.wait();
                 return false;

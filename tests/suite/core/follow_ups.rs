@@ -3,12 +3,11 @@
 use super::rig::{Rig, user_id};
 use actors::command::{Command, Verb};
 use actors::context::Context;
-use actors::store::memory::MemoryStore;
 use proto::id::{ChannelId, ConversationId};
 use proto::refusal::Refusal;
 use proto::v1::ConversationKind;
 use proto::v1::event::Body;
-use simulations::world::through::{Held, Order, Through};
+use simulations::world::through::{Held, Order};
 
 #[test]
 fn what_follows_is_done_though_the_channel_fails_and_nobody_listens() {
@@ -36,27 +35,22 @@ fn what_follows_is_done_though_the_channel_fails_and_nobody_listens() {
 #[test]
 fn a_name_stays_taken_though_the_workspace_restarts_before_the_conversation_has_it() {
     let held = Held::new(|log| matches!(log.channel, ChannelId::Conversation(_)));
-    let store = |held: &Held| Through::new(MemoryStore::new(), held.clone());
-    Rig::run_on(
-        Rig::config(),
-        |_| store(&held),
-        async |rig| {
-            let channel = rig.channel("before", &["ann"]).await;
-            held.order(Order::Wait);
-            let log = Context::workspace(&rig.workspace);
-            let id = ConversationId::parse(&channel).unwrap();
-            let rename = Verb::RenameConversation { channel: id, name: "after".into() };
-            rig.context.execute(log.clone(), Command::system("", rename)).await.unwrap();
-            rig.panic(&log.channel.to_string());
-            let take = |name: &str| {
-                let channel = ConversationId::parse(&rig.context.mint('C')).unwrap();
-                let (kind, members) = (ConversationKind::Public, vec![user_id("ann")]);
-                Command::system("", Verb::AddConversation { channel, name: name.into(), kind, members })
-            };
-            let refused = rig.context.execute(log.clone(), take("after")).await.unwrap_err();
-            assert_eq!(refused, Refusal::Named("name_taken"));
-            rig.context.execute(log, take("before")).await.expect("nobody has it any more");
-            held.order(Order::Pass);
-        },
-    );
+    Rig::run_behind(Rig::config(), &held, async |rig| {
+        let channel = rig.channel("before", &["ann"]).await;
+        held.order(Order::Wait);
+        let log = Context::workspace(&rig.workspace);
+        let id = ConversationId::parse(&channel).unwrap();
+        let rename = Verb::RenameConversation { channel: id, name: "after".into() };
+        rig.context.execute(log.clone(), Command::system("", rename)).await.unwrap();
+        rig.panic(&log.channel.to_string());
+        let take = |name: &str| {
+            let channel = ConversationId::parse(&rig.context.mint('C')).unwrap();
+            let (kind, members) = (ConversationKind::Public, vec![user_id("ann")]);
+            Command::system("", Verb::AddConversation { channel, name: name.into(), kind, members })
+        };
+        let refused = rig.context.execute(log.clone(), take("after")).await.unwrap_err();
+        assert_eq!(refused, Refusal::Named("name_taken"));
+        rig.context.execute(log, take("before")).await.expect("nobody has it any more");
+        held.order(Order::Pass);
+    });
 }

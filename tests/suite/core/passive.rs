@@ -13,32 +13,27 @@ use simulations::world::through::{Held, Order, Through};
 #[test]
 fn a_tail_is_known_without_an_actor_once_nothing_is_left_to_be_done() {
     let held = Held::new(|log| matches!(log.channel, ChannelId::User(_)));
-    Rig::run_on(
-        Rig::config(),
-        |_| Through::new(MemoryStore::new(), held.clone()),
-        async |rig| {
-            let stands = async |log: &LogId| load::stand(&*rig.store, log).await.unwrap();
-            let channel = rig.channel("general", &["ann"]).await;
-            let (log, own) = (rig.log(&channel), Context::user(&rig.workspace, &user_id("ann")));
-            let mut last = 0;
-            let finished = async || {
-                last = rig.posts("ann", &channel, "x").await.seq;
-                stands(&log).await == Some(last)
-            };
-            rig.until("its member was told of it", finished).await;
-            held.order(Order::Wait);
-            let joined = rig.does("bob", &channel, Verb::Join).await.unwrap();
-            assert_eq!(stands(&log).await, None, "bob's own log does not say so yet");
-            held.order(Order::Pass);
-            let told = async || {
-                rig.posts("ann", &channel, "x").await.seq > joined.seq && stands(&log).await.is_some()
-            };
-            rig.until("bob was told", told).await;
-            let (_, head) = rig.store.head(&own).await.unwrap().unwrap();
-            assert_eq!(stands(&own).await, Some(head.tail), "nothing follows from a user's own log");
-            assert_eq!(stands(&rig.log("C0000000009")).await, Some(0), "a log that has not begun");
-        },
-    );
+    Rig::run_behind(Rig::config(), &held, async |rig| {
+        let stands = async |log: &LogId| load::stand(&*rig.store, log).await.unwrap();
+        let channel = rig.channel("general", &["ann"]).await;
+        let (log, own) = (rig.log(&channel), Context::user(&rig.workspace, &user_id("ann")));
+        let mut last = 0;
+        let finished = async || {
+            last = rig.posts("ann", &channel, "x").await.seq;
+            stands(&log).await == Some(last)
+        };
+        rig.until("its member was told of it", finished).await;
+        held.order(Order::Wait);
+        let joined = rig.does("bob", &channel, Verb::Join).await.unwrap();
+        assert_eq!(stands(&log).await, None, "bob's own log does not say so yet");
+        held.order(Order::Pass);
+        let told =
+            async || rig.posts("ann", &channel, "x").await.seq > joined.seq && stands(&log).await.is_some();
+        rig.until("bob was told", told).await;
+        let (_, head) = rig.store.head(&own).await.unwrap().unwrap();
+        assert_eq!(stands(&own).await, Some(head.tail), "nothing follows from a user's own log");
+        assert_eq!(stands(&rig.log("C0000000009")).await, Some(0), "a log that has not begun");
+    });
 }
 
 #[test]

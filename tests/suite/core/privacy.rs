@@ -6,15 +6,14 @@ use actors::command::{Command, Verb};
 use actors::context::Context;
 use actors::opening::{self, Plan};
 use actors::store::StoreError;
-use actors::store::memory::MemoryStore;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join};
 use proto::id::{ChannelId, ConversationId};
 use proto::v1::client_frame::Frame as Ask;
 use proto::v1::event::Body;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{Content, ConversationKind, Event, Ping};
-use simulations::world::through::{Held, Hook, Order, Through};
+use proto::v1::{Content, ConversationKind, Event, JoinedRow, Ping};
+use simulations::world::through::{Held, Hook, Order};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::watch;
@@ -47,14 +46,16 @@ fn a_deleted_message_is_not_replayed_though_its_channel_is_hot() {
     });
 }
 
-/// Waits until bob's own log knows that bob left a conversation; its name and its tail.
-async fn knows_of_the_leave(rig: &Rig) -> (String, u64) {
+/// Waits until bob's own log knows of such a membership; its name and its tail.
+async fn knows(rig: &Rig, of: impl Fn(&JoinedRow) -> bool) -> (String, u64) {
     let (bob, own) = (user_id("bob"), Context::user(&rig.workspace, &user_id("bob")));
     let rows = async || rig.store.joined(&rig.workspace, &bob, None, 10).await.unwrap().rows;
-    rig.until("bob's own log knows of the leave", async || rows().await.iter().any(|(_, row)| row.left))
-        .await;
+    rig.until("bob's own log knows of it", async || rows().await.iter().any(|(_, row)| of(row))).await;
     let (_, head) = rig.store.head(&own).await.unwrap().unwrap();
     (own.channel.to_string(), head.tail)
+}
+async fn knows_of_the_leave(rig: &Rig) -> (String, u64) {
+    knows(rig, |row| row.left).await
 }
 
 #[test]
@@ -93,9 +94,7 @@ fn who_left_and_came_back_while_far_behind_is_shown_both_of_their_times_and_noth
         rig.posts("ann", &channel, "not for bob").await;
         let back = rig.does("bob", &channel, Verb::Join).await.unwrap();
         let last = rig.posts("ann", &channel, "for bob").await;
-        let rows = async || rig.store.joined(&rig.workspace, &user_id("bob"), None, 10).await.unwrap().rows;
-        let knows = async || rows().await.iter().any(|(_, row)| !row.left && row.seq == back.seq);
-        rig.until("bob's own log knows of both", knows).await;
+        knows(rig, |row| !row.left && row.seq == back.seq).await;
         bob.read_again();
         let seqs: Vec<u64> = bob.events(&channel, last.seq).await.iter().map(|event| event.seq).collect();
         assert_eq!(seqs, (2..=left.seq).chain(back.seq..=last.seq).collect::<Vec<_>>());
@@ -186,31 +185,24 @@ fn the_names_of_a_closed_conversation_stay_with_its_members() {
 #[test]
 fn a_connection_that_begins_before_the_users_own_log_knows_of_a_leave_is_not_let_in() {
     let held = Held::new(|log| matches!(log.channel, ChannelId::User(_)));
-    Rig::run_on(
-        Rig::config(),
-        |_| Through::new(MemoryStore::new(), held.clone()),
-        async |rig| {
-            let channel = rig.channel("general", &["ann", "bob"]).await;
-            let fence = rig.channel("fence", &["ann", "bob"]).await;
-            rig.connect("bob", &[]).await; // bob's own log knows of both
-            held.order(Order::Wait);
-            let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
-            let mut bob = rig.connect("bob", &[(&channel, left.seq)]).await;
-            assert!(
-                !bob.follows(&channel),
-                "the members' rows decide, though bob's own log does not know yet"
-            );
-            held.order(Order::Pass);
-            let (own, known) = knows_of_the_leave(rig).await;
-            bob.events(&own, known).await;
-            let mut ann = rig.connect("ann", &[]).await;
-            let secret = rig.posts("ann", &channel, "not for bob").await;
-            ann.events(&channel, secret.seq).await;
-            let last = rig.posts("ann", &fence, "heard later than the other").await;
-            bob.events(&fence, last.seq).await;
-            assert_eq!(bob.heard(&channel), []);
-        },
-    );
+    Rig::run_behind(Rig::config(), &held, async |rig| {
+        let channel = rig.channel("general", &["ann", "bob"]).await;
+        let fence = rig.channel("fence", &["ann", "bob"]).await;
+        rig.connect("bob", &[]).await; // bob's own log knows of both
+        held.order(Order::Wait);
+        let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
+        let mut bob = rig.connect("bob", &[(&channel, left.seq)]).await;
+        assert!(!bob.follows(&channel), "the members' rows decide, though bob's own log does not know yet");
+        held.order(Order::Pass);
+        let (own, known) = knows_of_the_leave(rig).await;
+        bob.events(&own, known).await;
+        let mut ann = rig.connect("ann", &[]).await;
+        let secret = rig.posts("ann", &channel, "not for bob").await;
+        ann.events(&channel, secret.seq).await;
+        let last = rig.posts("ann", &fence, "heard later than the other").await;
+        bob.events(&fence, last.seq).await;
+        assert_eq!(bob.heard(&channel), []);
+    });
 }
 
 /// A store that answers late which of a user's conversations they are a member of, while it is told to.
@@ -237,30 +229,26 @@ impl Hook for Late {
 #[test]
 fn who_leaves_while_their_connection_begins_hears_nothing_more_over_it() {
     let late = Late { late: watch::channel(false).0, asked: Arc::default() };
-    Rig::run_on(
-        Rig::config(),
-        |_| Through::new(MemoryStore::new(), late.clone()),
-        async |rig| {
-            let channel = rig.channel("general", &["ann", "bob"]).await;
-            let fence = rig.channel("fence", &["ann", "bob"]).await;
-            rig.connect("bob", &[]).await; // bob's own log knows of both
-            late.late.send_replace(true);
-            let leaves = async {
-                rig.until("the rows are read", async || late.asked.load(Relaxed)).await;
-                let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
-                let known = knows_of_the_leave(rig).await;
-                late.late.send_replace(false);
-                (left.seq, known)
-            };
-            let (mut bob, (left, (own, known))) = join(rig.connect("bob", &[]), leaves).await;
-            assert_eq!(bob.began(&channel), Some(left), "a row that was over has let it in");
-            bob.events(&own, known).await;
-            // What the event asks for is done before the next question is answered.
-            bob.ask(Ask::Ping(Ping::default())).await;
-            rig.posts("ann", &channel, "not for bob").await;
-            let last = rig.posts("ann", &fence, "heard later than the other").await;
-            bob.events(&fence, last.seq).await;
-            assert_eq!(bob.heard(&channel), []);
-        },
-    );
+    Rig::run_behind(Rig::config(), &late, async |rig| {
+        let channel = rig.channel("general", &["ann", "bob"]).await;
+        let fence = rig.channel("fence", &["ann", "bob"]).await;
+        rig.connect("bob", &[]).await; // bob's own log knows of both
+        late.late.send_replace(true);
+        let leaves = async {
+            rig.until("the rows are read", async || late.asked.load(Relaxed)).await;
+            let left = rig.does("bob", &channel, Verb::Leave).await.unwrap();
+            let known = knows_of_the_leave(rig).await;
+            late.late.send_replace(false);
+            (left.seq, known)
+        };
+        let (mut bob, (left, (own, known))) = join(rig.connect("bob", &[]), leaves).await;
+        assert_eq!(bob.began(&channel), Some(left), "a row that was over has let it in");
+        bob.events(&own, known).await;
+        // What the event asks for is done before the next question is answered.
+        bob.ask(Ask::Ping(Ping::default())).await;
+        rig.posts("ann", &channel, "not for bob").await;
+        let last = rig.posts("ann", &fence, "heard later than the other").await;
+        bob.events(&fence, last.seq).await;
+        assert_eq!(bob.heard(&channel), []);
+    });
 }

@@ -22,6 +22,7 @@ use proto::v1::client_frame::Frame as Ask;
 use proto::v1::event::Body;
 use proto::v1::server_frame::Frame as Say;
 use proto::v1::{ClientFrame, Content, ConversationKind, Cursor, Event, Hello, SkipTo, Typed};
+use simulations::world::through::{Hook, Through};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,11 @@ impl Rig {
 
     pub(crate) fn config() -> Config {
         Config { rate_per_s: 1_000_000, rate_burst: 1_000_000, ..Config::default() }
+    }
+
+    /// Over the reference store, with somebody in front of it.
+    pub(crate) fn run_behind(config: Config, hook: &impl Hook, test: impl AsyncFnOnce(&Rig)) {
+        Self::run_on(config, |_| Through::new(MemoryStore::new(), hook.clone()), test);
     }
 
     /// Over any store that keeps the claims too.

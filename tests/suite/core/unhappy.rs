@@ -4,7 +4,6 @@ use super::rig::{Rig, says, text_of};
 use super::{acked, follow, post, unfollow};
 use actors::command::Verb;
 use actors::config::Config;
-use actors::store::memory::MemoryStore;
 use actors::store::{Append, Appended, Store, StoreError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, poll_immediate, ready};
@@ -12,7 +11,7 @@ use proto::refusal::Refusal;
 use proto::v1::client_frame::Frame as Ask;
 use proto::v1::server_frame::Frame as Say;
 use proto::v1::{Content, Head, Ping};
-use simulations::world::through::{Held, Hook, Order, Through};
+use simulations::world::through::{Held, Hook, Order};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -21,33 +20,29 @@ use std::time::Duration;
 #[test]
 fn nothing_to_do_is_said_only_when_what_is_done_is_durable() {
     let held = Held::new(|_| true);
-    Rig::run_on(
-        Rig::config(),
-        |_| Through::new(MemoryStore::new(), held.clone()),
-        async |rig| {
-            let channel = rig.channel("general", &["ann"]).await;
-            rig.posts("ann", &channel, "here").await;
-            held.order(Order::Wait);
-            let (mut joins, mut again) =
-                (pin!(rig.does("bob", &channel, Verb::Join)), pin!(rig.does("bob", &channel, Verb::Join)));
-            assert!(poll_immediate(joins.as_mut()).await.is_none());
-            assert!(poll_immediate(again.as_mut()).await.is_none());
-            // Commands are taken in turn: whatever was to be answered at once has been when this one is.
-            let nothing = Verb::React { target_us: 1, name: "tada".into() };
-            assert_eq!(
-                rig.does("ann", &channel, nothing).await.unwrap_err(),
-                Refusal::Named("message_not_found")
-            );
-            assert!(poll_immediate(again.as_mut()).await.is_none(), "the join is not durable yet");
-            held.order(Order::Fail);
-            assert!(matches!(joins.await, Err(Refusal::Unavailable(_))));
-            held.order(Order::Pass);
-            match again.await {
-                Ok(done) => assert!(done.seq > 0, "nobody had joined after all: it joins"),
-                Err(refusal) => assert!(matches!(refusal, Refusal::Unavailable(_)), "{refusal}"),
-            }
-        },
-    );
+    Rig::run_behind(Rig::config(), &held, async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        rig.posts("ann", &channel, "here").await;
+        held.order(Order::Wait);
+        let (mut joins, mut again) =
+            (pin!(rig.does("bob", &channel, Verb::Join)), pin!(rig.does("bob", &channel, Verb::Join)));
+        assert!(poll_immediate(joins.as_mut()).await.is_none());
+        assert!(poll_immediate(again.as_mut()).await.is_none());
+        // Commands are taken in turn: whatever was to be answered at once has been when this one is.
+        let nothing = Verb::React { target_us: 1, name: "tada".into() };
+        assert_eq!(
+            rig.does("ann", &channel, nothing).await.unwrap_err(),
+            Refusal::Named("message_not_found")
+        );
+        assert!(poll_immediate(again.as_mut()).await.is_none(), "the join is not durable yet");
+        held.order(Order::Fail);
+        assert!(matches!(joins.await, Err(Refusal::Unavailable(_))));
+        held.order(Order::Pass);
+        match again.await {
+            Ok(done) => assert!(done.seq > 0, "nobody had joined after all: it joins"),
+            Err(refusal) => assert!(matches!(refusal, Refusal::Unavailable(_)), "{refusal}"),
+        }
+    });
 }
 
 /// A store whose appends can be held up, and whose reads of members fail for a while.
@@ -73,29 +68,25 @@ impl Hook for Sick {
 #[test]
 fn a_try_whose_answer_was_lost_is_never_said_to_be_not_applied() {
     let sick = Sick { held: Held::new(|_| true), down: Arc::default() };
-    Rig::run_on(
-        Rig::config(),
-        |_| Through::new(MemoryStore::new(), sick.clone()),
-        async |rig| {
-            let channel = rig.channel("general", &["ann"]).await;
-            let mut ann = rig.connect("ann", &[]).await;
-            sick.held.order(Order::Wait);
-            ann.say(post(&channel, "k", "hello")).await;
-            rig.until("the first try is on its way to the store", async || sick.held.waiting() == 1).await;
-            // Its answer is lost with the actor, and the second try finds a channel that cannot be loaded.
-            sick.down.store(true, Relaxed);
-            rig.panic(&channel);
-            let Say::Refused(refused) = ann.answer().await else { panic!("nothing could be loaded") };
-            assert_eq!((refused.state.as_str(), refused.code.as_str()), ("unknown", "internal_error"));
-            // And indeed the first one lands.
-            sick.held.order(Order::Pass);
-            sick.down.store(false, Relaxed);
-            acked(&mut ann, post(&channel, "k", "hello")).await;
-            let events = rig.store.log(&rig.log(&channel), 0, 100).await.unwrap().events;
-            let said: Vec<_> = events.iter().filter_map(text_of).filter(|text| text == "hello").collect();
-            assert_eq!(said.len(), 1, "the same key finds out");
-        },
-    );
+    Rig::run_behind(Rig::config(), &sick, async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        let mut ann = rig.connect("ann", &[]).await;
+        sick.held.order(Order::Wait);
+        ann.say(post(&channel, "k", "hello")).await;
+        rig.until("the first try is on its way to the store", async || sick.held.waiting() == 1).await;
+        // Its answer is lost with the actor, and the second try finds a channel that cannot be loaded.
+        sick.down.store(true, Relaxed);
+        rig.panic(&channel);
+        let Say::Refused(refused) = ann.answer().await else { panic!("nothing could be loaded") };
+        assert_eq!((refused.state.as_str(), refused.code.as_str()), ("unknown", "internal_error"));
+        // And indeed the first one lands.
+        sick.held.order(Order::Pass);
+        sick.down.store(false, Relaxed);
+        acked(&mut ann, post(&channel, "k", "hello")).await;
+        let events = rig.store.log(&rig.log(&channel), 0, 100).await.unwrap().events;
+        let said: Vec<_> = events.iter().filter_map(text_of).filter(|text| text == "hello").collect();
+        assert_eq!(said.len(), 1, "the same key finds out");
+    });
 }
 
 /// A store that has forgotten all but the first event of each conversation, once it is told to.
@@ -117,24 +108,20 @@ impl Hook for Forgets {
 #[test]
 fn a_log_that_lost_what_was_acknowledged_is_not_gone_on_with() {
     let forgets = Forgets::default();
-    Rig::run_on(
-        Rig::config(),
-        |_| Through::new(MemoryStore::new(), forgets.clone()),
-        async |rig| {
-            let channel = rig.channel("general", &["ann"]).await;
-            let other = rig.channel("other", &["ann"]).await;
-            rig.posts("ann", &channel, "acknowledged").await;
-            forgets.0.store(true, Relaxed);
-            let refused = rig.does("ann", &channel, says("in its place")).await;
-            assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{refused:?}");
-            forgets.0.store(false, Relaxed);
-            let refused = rig.does("ann", &channel, says("in its place")).await;
-            assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{refused:?}");
-            let read = rig.context.router.read(&rig.log(&channel), 0, 10).await;
-            assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
-            rig.posts("ann", &other, "elsewhere").await;
-        },
-    );
+    Rig::run_behind(Rig::config(), &forgets, async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        let other = rig.channel("other", &["ann"]).await;
+        rig.posts("ann", &channel, "acknowledged").await;
+        forgets.0.store(true, Relaxed);
+        let refused = rig.does("ann", &channel, says("in its place")).await;
+        assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{refused:?}");
+        forgets.0.store(false, Relaxed);
+        let refused = rig.does("ann", &channel, says("in its place")).await;
+        assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{refused:?}");
+        let read = rig.context.router.read(&rig.log(&channel), 0, 10).await;
+        assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+        rig.posts("ann", &other, "elsewhere").await;
+    });
 }
 
 /// Breaks one call of this name.
@@ -150,42 +137,34 @@ impl Hook for Breaks {
 #[test]
 fn a_read_that_panics_is_an_error_for_who_waits_and_nobody_else() {
     let breaks = Breaks::default();
-    Rig::run_on(
-        Rig::config(),
-        |_| Through::new(MemoryStore::new(), breaks.clone()),
-        async |rig| {
-            let channel = rig.channel("general", &["ann", "bob"]).await;
-            let posted = rig.posts("ann", &channel, "here").await;
-            *breaks.0.lock().unwrap() = Some("message");
-            // The rows leave memory with the actor.
-            rig.panic(&channel);
-            let content = Content { text: "edited".into(), ..Content::default() };
-            let edit = || Verb::Edit { target_us: posted.us, content: content.clone() };
-            let failed = rig.does("ann", &channel, edit()).await;
-            assert!(matches!(failed, Err(Refusal::Unavailable(_) | Refusal::Unknown)), "{failed:?}");
-            assert_eq!(rig.does("ann", &channel, edit()).await.unwrap().seq, posted.seq + 1);
-        },
-    );
+    Rig::run_behind(Rig::config(), &breaks, async |rig| {
+        let channel = rig.channel("general", &["ann", "bob"]).await;
+        let posted = rig.posts("ann", &channel, "here").await;
+        *breaks.0.lock().unwrap() = Some("message");
+        // The rows leave memory with the actor.
+        rig.panic(&channel);
+        let content = Content { text: "edited".into(), ..Content::default() };
+        let edit = || Verb::Edit { target_us: posted.us, content: content.clone() };
+        let failed = rig.does("ann", &channel, edit()).await;
+        assert!(matches!(failed, Err(Refusal::Unavailable(_) | Refusal::Unknown)), "{failed:?}");
+        assert_eq!(rig.does("ann", &channel, edit()).await.unwrap().seq, posted.seq + 1);
+    });
 }
 
 #[test]
 fn a_channel_whose_loading_panics_loads_again() {
     let breaks = Breaks::default();
-    Rig::run_on(
-        Rig::config(),
-        |_| Through::new(MemoryStore::new(), breaks.clone()),
-        async |rig| {
-            let channel = rig.channel("general", &["ann", "bob"]).await;
-            let posted = rig.posts("ann", &channel, "here").await;
-            *breaks.0.lock().unwrap() = Some("members");
-            rig.panic(&channel);
-            let first = rig.does("ann", &channel, says("there")).await;
-            assert!(matches!(first, Ok(_) | Err(Refusal::Unavailable(_) | Refusal::Unknown)), "{first:?}");
-            assert_eq!(*breaks.0.lock().unwrap(), None, "a load was broken");
-            let next = posted.seq + 1 + u64::from(first.is_ok());
-            assert_eq!(rig.posts("ann", &channel, "there").await.seq, next);
-        },
-    );
+    Rig::run_behind(Rig::config(), &breaks, async |rig| {
+        let channel = rig.channel("general", &["ann", "bob"]).await;
+        let posted = rig.posts("ann", &channel, "here").await;
+        *breaks.0.lock().unwrap() = Some("members");
+        rig.panic(&channel);
+        let first = rig.does("ann", &channel, says("there")).await;
+        assert!(matches!(first, Ok(_) | Err(Refusal::Unavailable(_) | Refusal::Unknown)), "{first:?}");
+        assert_eq!(*breaks.0.lock().unwrap(), None, "a load was broken");
+        let next = posted.seq + 1 + u64::from(first.is_ok());
+        assert_eq!(rig.posts("ann", &channel, "there").await.seq, next);
+    });
 }
 
 /// A store that finds each log damaged that it reads, while it is told to.
@@ -207,50 +186,42 @@ impl Hook for Rotten {
 #[test]
 fn a_conversation_that_cannot_be_loaded_keeps_its_members_out_of_no_other() {
     let rotten = Rotten::default();
-    Rig::run_on(
-        Rig::config(),
-        |_| Through::new(MemoryStore::new(), rotten.clone()),
-        async |rig| {
-            let torn = rig.channel("torn", &["ann", "bob"]).await;
-            let whole = rig.channel("whole", &["ann", "bob"]).await;
-            rig.connect("bob", &[]).await; // bob's own log knows of both
-            rotten.rotten.store(true, Relaxed);
-            rig.panic(&torn);
-            let mut bob = rig.welcomed("bob", &[(&torn, 1), (&whole, 1)]).await;
-            assert!(!bob.follows(&torn) && bob.follows(&whole));
-            let posted = rig.posts("ann", &whole, "heard").await;
-            bob.events(&whole, posted.seq).await;
-        },
-    );
+    Rig::run_behind(Rig::config(), &rotten, async |rig| {
+        let torn = rig.channel("torn", &["ann", "bob"]).await;
+        let whole = rig.channel("whole", &["ann", "bob"]).await;
+        rig.connect("bob", &[]).await; // bob's own log knows of both
+        rotten.rotten.store(true, Relaxed);
+        rig.panic(&torn);
+        let mut bob = rig.welcomed("bob", &[(&torn, 1), (&whole, 1)]).await;
+        assert!(!bob.follows(&torn) && bob.follows(&whole));
+        let posted = rig.posts("ann", &whole, "heard").await;
+        bob.events(&whole, posted.seq).await;
+    });
 }
 
 #[test]
 fn a_conversation_whose_past_cannot_be_read_is_left_and_the_connection_goes_on() {
     let rotten = Rotten::default();
-    Rig::run_on(
-        Config { channel_recent_max: 4, ..Rig::config() },
-        |_| Through::new(MemoryStore::new(), rotten.clone()),
-        async |rig| {
-            let torn = rig.channel("torn", &["ann", "bob"]).await;
-            let whole = rig.channel("whole", &["ann", "bob"]).await;
-            let mut bob = rig.connect("bob", &[]).await;
-            bob.say(unfollow(&torn)).await;
-            for _ in 0..20 {
-                rig.posts("ann", &torn, "beyond what is kept in memory").await;
-            }
-            rotten.rotten.store(true, Relaxed);
-            let followed = bob.ask(follow(&torn, 1)).await;
-            assert!(matches!(followed, Say::Following(_)), "{followed:?}");
-            rig.until("it is read", async || rotten.found.load(Relaxed) > 0).await;
-            // The session hears of it a moment later, and lives.
-            for _ in 0..50 {
-                rig.context.host.sleep(Duration::from_millis(1)).await;
-                bob.ask(Ask::Ping(Ping::default())).await;
-            }
-            rig.posts("ann", &torn, "not heard").await;
-            let posted = rig.posts("ann", &whole, "heard").await;
-            bob.events(&whole, posted.seq).await;
-            assert!(bob.heard(&torn).iter().all(|event| event.seq == 1), "{:?}", bob.heard(&torn));
-        },
-    );
+    Rig::run_behind(Config { channel_recent_max: 4, ..Rig::config() }, &rotten, async |rig| {
+        let torn = rig.channel("torn", &["ann", "bob"]).await;
+        let whole = rig.channel("whole", &["ann", "bob"]).await;
+        let mut bob = rig.connect("bob", &[]).await;
+        bob.say(unfollow(&torn)).await;
+        for _ in 0..20 {
+            rig.posts("ann", &torn, "beyond what is kept in memory").await;
+        }
+        rotten.rotten.store(true, Relaxed);
+        let followed = bob.ask(follow(&torn, 1)).await;
+        assert!(matches!(followed, Say::Following(_)), "{followed:?}");
+        rig.until("it is read", async || rotten.found.load(Relaxed) > 0).await;
+        // The session hears of it a moment later, and lives.
+        for _ in 0..50 {
+            rig.context.host.sleep(Duration::from_millis(1)).await;
+            bob.ask(Ask::Ping(Ping::default())).await;
+        }
+        rig.posts("ann", &torn, "not heard").await;
+        let posted = rig.posts("ann", &whole, "heard").await;
+        bob.events(&whole, posted.seq).await;
+        assert!(bob.heard(&torn).iter().all(|event| event.seq == 1), "{:?}", bob.heard(&torn));
+    });
 }

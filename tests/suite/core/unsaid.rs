@@ -6,13 +6,12 @@ use actors::channel::audience::GatewaySink;
 use actors::command::{Command, Verb};
 use actors::config::Config;
 use actors::router::Router;
-use actors::store::memory::MemoryStore;
 use actors::store::{Append, Appended, LogId, Store, StoreError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either, join_all, pending, poll_immediate, ready, select};
 use proto::refusal::Refusal;
 use proto::v1::server_frame::Frame as Say;
-use simulations::world::through::{Held, Hook, Order, Through};
+use simulations::world::through::{Held, Hook, Order};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -46,33 +45,29 @@ fn a_second_try_that_finds_no_room_is_not_said_to_be_not_applied() {
     let held = Held::new(|log| log.channel.conversation().is_some());
     let stuck = Stuck { held, hangs: Arc::default() };
     let config = Config { slot_pending_max: PLACES, ..Rig::config() };
-    Rig::run_on(
-        config,
-        |_| Through::new(MemoryStore::new(), stuck.clone()),
-        async |rig| {
-            let channel = rig.channel("general", &["ann"]).await;
-            rig.posts("ann", &channel, "here").await;
-            let (log, router) = (rig.log(&channel), &rig.context.router);
-            stuck.held.order(Order::Wait);
-            // The answer to the first panics, and the second one's is lost with the actor.
-            let bomb = router.keyed(Command::by(&user_id("ann"), says("bomb")));
-            router.submit(&log, bomb, Box::new(Bomb));
-            let mut said = pin!(rig.does("ann", &channel, says("hello")));
-            assert!(poll_immediate(said.as_mut()).await.is_none());
-            // Commands are taken in turn: those two are with the actor when this one is answered.
-            let nothing = Verb::React { target_us: 1, name: "tada".into() };
-            rig.does("ann", &channel, nothing).await.unwrap_err();
-            stuck.hangs.store(true, Relaxed);
-            let (relay, _kept) = mpsc::channel(1);
-            let sink = GatewaySink::new("nobody", relay);
-            let neighbours = neighbours(rig, &log, PLACES + 2);
-            let mut crowd = pin!(join_all(neighbours.iter().map(|log| router.subscribe(log, &sink))));
-            assert!(poll_immediate(crowd.as_mut()).await.is_none());
-            stuck.held.order(Order::Fail);
-            let Either::Left((refused, _)) = select(said, crowd).await else { panic!("the crowd hangs") };
-            assert_eq!(refused.unwrap_err(), Refusal::Unknown);
-        },
-    );
+    Rig::run_behind(config, &stuck, async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        rig.posts("ann", &channel, "here").await;
+        let (log, router) = (rig.log(&channel), &rig.context.router);
+        stuck.held.order(Order::Wait);
+        // The answer to the first panics, and the second one's is lost with the actor.
+        let bomb = router.keyed(Command::by(&user_id("ann"), says("bomb")));
+        router.submit(&log, bomb, Box::new(Bomb));
+        let mut said = pin!(rig.does("ann", &channel, says("hello")));
+        assert!(poll_immediate(said.as_mut()).await.is_none());
+        // Commands are taken in turn: those two are with the actor when this one is answered.
+        let nothing = Verb::React { target_us: 1, name: "tada".into() };
+        rig.does("ann", &channel, nothing).await.unwrap_err();
+        stuck.hangs.store(true, Relaxed);
+        let (relay, _kept) = mpsc::channel(1);
+        let sink = GatewaySink::new("nobody", relay);
+        let neighbours = neighbours(rig, &log, PLACES + 2);
+        let mut crowd = pin!(join_all(neighbours.iter().map(|log| router.subscribe(log, &sink))));
+        assert!(poll_immediate(crowd.as_mut()).await.is_none());
+        stuck.held.order(Order::Fail);
+        let Either::Left((refused, _)) = select(said, crowd).await else { panic!("the crowd hangs") };
+        assert_eq!(refused.unwrap_err(), Refusal::Unknown);
+    });
 }
 
 /// Logs of the same slot.
@@ -109,24 +104,20 @@ impl Hook for Torn {
 #[test]
 fn an_append_of_which_nothing_was_heard_is_not_said_to_be_not_applied_when_the_log_cannot_be_read() {
     let torn = Torn::default();
-    Rig::run_on(
-        Rig::config(),
-        |_| Through::new(MemoryStore::new(), torn.clone()),
-        async |rig| {
-            let channel = rig.channel("general", &["ann"]).await;
-            rig.posts("ann", &channel, "here").await;
-            let hello = || Command::by(&user_id("ann"), says("hello")).keyed("k");
-            torn.tears.store(true, Relaxed);
-            let refused = rig.context.execute(rig.log(&channel), hello()).await.unwrap_err();
-            assert_eq!(refused, Refusal::Unknown);
-            torn.down.store(false, Relaxed);
-            let found = async || rig.context.execute(rig.log(&channel), hello()).await;
-            rig.until("the log can be read", async || found().await.is_ok()).await;
-            assert!(found().await.unwrap().retried, "it was applied");
-            let events = rig.store.log(&rig.log(&channel), 0, 100).await.unwrap().events;
-            assert_eq!(events.iter().filter_map(text_of).filter(|text| text == "hello").count(), 1);
-        },
-    );
+    Rig::run_behind(Rig::config(), &torn, async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        rig.posts("ann", &channel, "here").await;
+        let hello = || Command::by(&user_id("ann"), says("hello")).keyed("k");
+        torn.tears.store(true, Relaxed);
+        let refused = rig.context.execute(rig.log(&channel), hello()).await.unwrap_err();
+        assert_eq!(refused, Refusal::Unknown);
+        torn.down.store(false, Relaxed);
+        let found = async || rig.context.execute(rig.log(&channel), hello()).await;
+        rig.until("the log can be read", async || found().await.is_ok()).await;
+        assert!(found().await.unwrap().retried, "it was applied");
+        let events = rig.store.log(&rig.log(&channel), 0, 100).await.unwrap().events;
+        assert_eq!(events.iter().filter_map(text_of).filter(|text| text == "hello").count(), 1);
+    });
 }
 
 #[test]

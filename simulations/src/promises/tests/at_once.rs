@@ -12,6 +12,7 @@ use crate::{
         no_phantom, one_place, own_words, revoked, tenants,
     },
 };
+use proto::v1::Event;
 use std::time::Duration;
 
 const REVOKED: Duration = Duration::from_secs(100);
@@ -33,14 +34,11 @@ pub const CASES: &[Case] = &[
     }),
     case(&own_words::PROMISE, "a page knows nothing of what was acknowledged", |day| day.reads(C1, 5..=9, 9)),
     case(&deleted_is_gone::PROMISE, "a page says what was deleted", |day| {
-        let mut oops = day.event(C1, 6).clone();
-        say(&mut oops, content("oops"));
+        let oops = undeleted(day);
         day.page(C1, vec![oops], 13)
     }),
     case(&deleted_is_gone::PROMISE, "a new connection is shown what was deleted", |day| {
-        let mut oops = day.event(C1, 6).clone();
-        say(&mut oops, content("oops"));
-        let asked = day.later();
+        let (oops, asked) = (undeleted(day), day.later());
         deleted_is_gone::events(&day.oracle.book(), C1, asked, &[oops])
     }),
     case(&tenants::PROMISE, "somebody is sent a name of another workspace", |_| {
@@ -86,6 +84,13 @@ pub const CASES: &[Case] = &[
         revoked::shown(0, REVOKED, REVOKED + revoked::WITHIN + Duration::from_millis(1))
     }),
 ];
+
+/// What was deleted, with its words.
+fn undeleted(day: &mut Day) -> Event {
+    let mut oops = day.event(C1, 6).clone();
+    say(&mut oops, content("oops"));
+    oops
+}
 
 #[test]
 fn the_same_answer_may_come_twice() {
