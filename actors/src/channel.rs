@@ -15,6 +15,7 @@ pub mod window;
 mod parking;
 mod promise;
 mod turn;
+mod ups;
 
 use crate::command::Command;
 use crate::config::Config;
@@ -40,6 +41,10 @@ use recent::Recent;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use turn::Unsure;
+use ups::FollowUps;
+
+pub use turn::FOLLOW_UP;
 
 /// Newest buckets of a log that are kept whatever their age.
 const BUCKETS_KEPT_MIN: usize = 2;
@@ -77,8 +82,10 @@ pub enum ChannelMessage {
     RowLoaded(u64, Need, Box<Result<Row, StoreError>>),
     /// The batch under way came to its end.
     Landed(Landed),
-    /// A follow-up of this event is done; `None`: the task that did it failed.
-    Followed(Option<u64>),
+    /// The log ended there when it was looked at to be sure of an answer.
+    Sure(Box<Unsure>, Result<u64, StoreError>),
+    /// The follow-up to this log is done, of this event; `None`: the task that did it failed.
+    Followed(LogId, Option<u64>),
     /// Time to look whether anybody still needs this actor.
     Idle,
 }
@@ -119,13 +126,13 @@ pub struct ChannelState {
     pub(crate) readers: Vec<Reader>,
     pub(crate) tails: Vec<(oneshot::Sender<Result<u64, StoreError>>, Permit)>,
     pub(crate) parking: Parking,
-    pub(crate) follow: VecDeque<(u64, LogId, Command)>,
-    pub(crate) following: bool,
-    pub(crate) follow_failures: u32,
+    pub(crate) follow: FollowUps,
     /// Messages that came by way of the slot, which counts them too: equal counts mean that none is on its way.
     pub(crate) taken: u64,
     pub(crate) busy_at: std::time::Duration,
     pub(crate) loads: u32,
+    /// How often memory was given up for what the store has.
+    pub(crate) begun_anew: u64,
     /// The store lost rows that were acknowledged: the log is not served any more.
     pub(crate) lost: Option<StoreError>,
 }
@@ -153,11 +160,10 @@ impl Actor for Channel {
             readers: Vec::new(),
             tails: Vec::new(),
             parking: Parking::default(),
-            follow: VecDeque::new(),
-            following: false,
-            follow_failures: 0,
+            follow: FollowUps::default(),
             taken: 0,
             loads: 0,
+            begun_anew: 0,
             lost: None,
         };
         state.load();
@@ -188,7 +194,8 @@ impl Actor for Channel {
             ChannelMessage::Loaded(loaded) => state.loaded(*loaded),
             ChannelMessage::RowLoaded(read, need, loaded) => state.row_loaded(read, need, *loaded),
             ChannelMessage::Landed(landed) => state.landed(landed),
-            ChannelMessage::Followed(seq) => state.followed(seq),
+            ChannelMessage::Sure(unsure, tail) => state.sure(*unsure, tail),
+            ChannelMessage::Followed(log, seq) => state.followed(&log, seq),
             ChannelMessage::Idle => state.look_idle(),
         }
         Ok(())
@@ -253,7 +260,7 @@ impl ChannelState {
             Ok(awake) => {
                 self.loads = 1;
                 let tail = awake.log.durable();
-                self.follow = awake.follow.into();
+                self.follow.extend(awake.follow);
                 self.hot = Some(Hot { log: awake.log, subject: awake.subject });
                 self.args.pilot.host.fault(FaultPoint::Loaded);
                 self.args.audience.remind(&self.args.id, tail);

@@ -5,7 +5,7 @@ use crate::channel::audience::GatewaySink;
 use crate::channel::flight::Pilot;
 use crate::command::{Command, Done, ReplyTo};
 use crate::config::Config;
-use crate::gate::Gate;
+use crate::gate::{Gate, Peaks};
 use crate::slot::lost::LostSlots;
 use crate::slot::{SlotArgs, SlotKeeper, SlotMessage};
 use crate::store::{LogId, StoreError};
@@ -37,6 +37,7 @@ struct Shared {
     config: Arc<Config>,
     root: ActorCell,
     lost: LostSlots,
+    peaks: Peaks,
     keepers: Vec<Mutex<Option<Keeper>>>,
 }
 
@@ -49,7 +50,12 @@ impl Router {
     /// `lost` is told of each that ends.
     pub fn new(pilot: Pilot, config: Arc<Config>, root: ActorCell, lost: LostSlots) -> Self {
         let keepers = (0..SLOTS).map(|_| Mutex::new(None)).collect();
-        Self(Arc::new(Shared { pilot, config, root, lost, keepers }))
+        Self(Arc::new(Shared { pilot, config, root, lost, peaks: Peaks::default(), keepers }))
+    }
+
+    /// How long this node's queues have been.
+    pub fn peaks(&self) -> &Peaks {
+        &self.0.peaks
     }
 
     /// The slot of a log.
@@ -104,7 +110,8 @@ impl Router {
         let started =
             ActorRuntime::<SlotKeeper>::spawn_linked_instant(None, SlotKeeper, args, self.0.root.clone());
         let (actor, _starting) = started.map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        Ok(Keeper { actor, gate: Gate::new(self.0.config.slot_pending_max), epoch })
+        let gate = Gate::with_peak(self.0.config.slot_pending_max, self.0.peaks.slot.clone());
+        Ok(Keeper { actor, gate, epoch })
     }
 
     /// Sends a command; the answer comes to `reply`, or `reply` is dropped when the command got lost.

@@ -290,9 +290,11 @@ impl Session {
         }
     }
 
+    /// All logs that the shard may listen to for this session.
     fn logs(&self) -> Vec<LogId> {
         let workspace = &self.login.workspace;
-        self.cursors.channels().map(|channel| LogId::new(workspace.clone(), channel.clone())).collect()
+        let channels = self.cursors.channels().chain(&self.leaves);
+        channels.map(|channel| LogId::new(workspace.clone(), channel.clone())).collect()
     }
 }
 

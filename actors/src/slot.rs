@@ -183,7 +183,8 @@ impl SlotState {
                     metrics::gauge!("channel_server_channels_per_host").increment(1.0);
                     self.running.insert(actor.get_id(), log.clone());
                     let most = self.args.config.channel_pending_max;
-                    let gate = Gate::new(if cluster::planted!(GateWithoutBound) { usize::MAX } else { most });
+                    let most = if cluster::planted!(GateWithoutBound) { usize::MAX } else { most };
+                    let gate = Gate::with_peak(most, self.args.router.peaks().channel.clone());
                     entry.hot = Some(Running { actor, gate, passed: 0 });
                 }
                 Err(error) => tracing::error!(channel = ?log, %error, "channel actor could not be started"),

@@ -95,8 +95,10 @@ bugs! {
     /// A relay repairs one gap of a log and no further one.
     RepairedOnce: "repaired-once" breaks "I4",
 
+    /// An owner writes its first batch in its own epoch and the next ones in the one before, and the store lets it.
+    EpochFalls: "epoch-falls" breaks "I5",
     /// A log that is loaded again takes its times from the clock alone, and the store lets it.
-    TimeGoesBack: "time-goes-back" breaks "I5",
+    TimeGoesBack: "time-goes-back" breaks "times",
 
     /// The newest bucket's keys are not loaded when a channel wakes.
     KeysNotLoaded: "keys-not-loaded" breaks "F4b, I6",
@@ -162,6 +164,8 @@ bugs! {
     /// A row whose checksum is wrong is served if it can be decoded.
     RotServed: "rot-served" breaks "damage, I1",
 
+    /// A new owner that has not written yet says from memory alone that there is nothing to do.
+    AnswerUnsure: "answer-unsure" breaks "I7",
     /// An append says that the follow-ups of its own events are done.
     FollowedTooSoon: "followed-too-soon" breaks "follow-ups",
     /// A follow-up that is refused for now is not tried again.

@@ -29,6 +29,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every code but those that [`Self::Named`] brings along.
+    pub const CODES: [&'static str; 6] = [
+        "ratelimited",
+        "service_unavailable",
+        "internal_error",
+        "idempotency_key_reused",
+        "invalid_idempotency_key",
+        "idempotency_key_too_old",
+    ];
+
     /// The error string: Slack's where Slack has one.
     pub fn code(&self) -> &'static str {
         match self {
@@ -52,5 +62,32 @@ impl Refusal {
             Self::Unavailable(_) | Self::Unknown => 1000,
             _ => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyError;
+
+    /// A refusal of each kind, one after the other, in the order of the list. A new kind does not compile until it has
+    /// its place in the row.
+    fn next(refusal: &Refusal) -> Option<Refusal> {
+        match refusal {
+            Refusal::Named(_) => Some(Refusal::Busy { retry_after_ms: 1 }),
+            Refusal::Busy { .. } => Some(Refusal::Unavailable(String::new())),
+            Refusal::Unavailable(_) => Some(Refusal::Unknown),
+            Refusal::Unknown => Some(Refusal::KeyReused),
+            Refusal::KeyReused => Some(Refusal::BadKey(KeyError::Malformed)),
+            Refusal::BadKey(KeyError::Malformed) => Some(Refusal::BadKey(KeyError::TooOld)),
+            Refusal::BadKey(KeyError::TooOld) => None,
+        }
+    }
+
+    #[test]
+    fn the_list_of_codes_has_the_code_of_every_refusal_and_no_other() {
+        let own = std::iter::successors(next(&Refusal::Named("not_in_channel")), next);
+        let codes: Vec<&str> = own.map(|refusal| refusal.code()).collect();
+        assert_eq!(codes, Refusal::CODES);
     }
 }

@@ -74,6 +74,9 @@ pub struct Person {
     pub users: Vec<String>,
     /// What it does.
     pub deeds: Arc<Mutex<VecDeque<Deed>>>,
+    /// How long an owner that was replaced may go on answering from what it knows: not at all where nobody else can
+    /// have its store.
+    pub stale_max: Duration,
     /// How many answers it waits for.
     pub busy: Arc<AtomicUsize>,
     /// Who watches.

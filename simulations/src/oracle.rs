@@ -103,12 +103,15 @@ impl Oracle {
     }
 
     /// A client asked for a part of a log at `asked` and was given this page.
-    pub fn page(&self, channel: &str, asked: Duration, page: &Page) -> Result<(), Violation> {
+    pub fn page(&self, client: usize, channel: &str, asked: Duration, page: &Page) -> Result<(), Violation> {
         let mut book = self.book();
         in_order::page(channel, page)?;
         own_words::readable(&book, channel, asked, page.tail)?;
         promises::deleted_is_gone::events(&book, channel, asked, &page.events)?;
         let held = page.events.iter().map(|event| (event.seq, Print::of(event)));
+        if !page.events.is_empty() {
+            book.readers.insert((client, channel.to_owned()));
+        }
         book.pages.entry(channel.to_owned()).or_default().extend(held);
         Ok(())
     }

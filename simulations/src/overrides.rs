@@ -48,6 +48,24 @@ pub fn limit_cpu(seconds: u64) {
     unsafe { libc::setrlimit(libc::RLIMIT_CPU, &raw const limit) };
 }
 
+/// Has the system refuse this process more memory than this, which ends it.
+pub fn limit_memory(bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: the kernel reads one rlimit. Where it refuses, there is no limit, as before.
+    unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) };
+}
+
+/// The most memory that this process has had in use at once, in bytes.
+pub fn peak_memory() -> u64 {
+    // SAFETY: all zeros is a usage, and the kernel writes one to a place that holds one.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    usage.ru_maxrss.unsigned_abs() * 1024
+}
+
 /// SplitMix64 (Steele, Lea, Flood 2014): enough for hash keys, and it needs no state but a counter.
 fn next_u64() -> u64 {
     let mut z = STREAM.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);

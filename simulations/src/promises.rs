@@ -3,6 +3,7 @@
 //! Some are judged as soon as a client hears something, the rest when the weather has cleared, against the logs that
 //! the stores then hold. None of them looks into the product's memory.
 
+pub mod alive;
 pub mod answered;
 pub mod bounds;
 pub mod copies;
@@ -13,7 +14,9 @@ pub mod in_order;
 pub mod kept;
 pub mod linear;
 pub mod members_only;
+pub mod no_panic;
 pub mod no_phantom;
+pub mod nodes_meet;
 pub mod nothing_left;
 pub mod one_owner;
 pub mod one_place;
@@ -21,10 +24,12 @@ pub mod own_words;
 pub mod refused_is_not_done;
 pub mod revoked;
 pub mod rot_is_named;
+pub mod sense;
 pub mod sound_log;
 pub mod tenants;
 pub mod unchanged;
 pub mod views;
+pub mod whole_serves;
 
 use crate::{
     oracle::{Logs, book::Book},
@@ -53,6 +58,7 @@ impl Promise {
 
 /// All of them.
 pub const ALL: &[&Promise] = &[
+    &alive::PROMISE,
     &answered::PROMISE,
     &bounds::PROMISE,
     &copies::PROMISE,
@@ -63,7 +69,9 @@ pub const ALL: &[&Promise] = &[
     &kept::PROMISE,
     &linear::PROMISE,
     &members_only::PROMISE,
+    &no_panic::PROMISE,
     &no_phantom::PROMISE,
+    &nodes_meet::PROMISE,
     &nothing_left::PROMISE,
     &one_owner::PROMISE,
     &one_place::PROMISE,
@@ -71,10 +79,12 @@ pub const ALL: &[&Promise] = &[
     &refused_is_not_done::PROMISE,
     &revoked::PROMISE,
     &rot_is_named::PROMISE,
+    &sense::PROMISE,
     &sound_log::PROMISE,
     &tenants::PROMISE,
     &unchanged::PROMISE,
     &views::PROMISE,
+    &whole_serves::PROMISE,
 ];
 
 /// Judges what was heard against the logs that are left.

@@ -3,6 +3,7 @@
 
 use crate::{faults::KINDS, plan::Do};
 use cluster::host::{FaultPoint, Rule};
+use proto::refusal::Refusal;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Seeds within which everything must have happened at least once.
@@ -12,15 +13,9 @@ pub const WITHIN_SEEDS: u64 = 200;
 const WITH_MANY_NODES: [FaultPoint; 1] = [FaultPoint::RaiseEpoch];
 /// Points that only logs of more than two buckets reach: the suite's native tests go there, a simulated day does not.
 const WITH_OLD_LOGS: [FaultPoint; 1] = [FaultPoint::OldKeysRead];
-/// Reasons that a user can be given: one code of each kind of `Refusal`.
-const REFUSALS: [&str; 6] = [
-    "not_in_channel",
-    "ratelimited",
-    "service_unavailable",
-    "internal_error",
-    "idempotency_key_reused",
-    "invalid_idempotency_key",
-];
+/// Of the refusals that bring their own names along, the one that stands for all of them. Of the others,
+/// [`Refusal::CODES`], simulated days reach every one; one that they could not would be exempt here, as points are.
+const NAMED: &str = "not_in_channel";
 /// Limits and detours of the product, by the metrics that count them.
 const METRICS: [&str; 12] = [
     "waggle_channel_busy_total",
@@ -45,7 +40,7 @@ pub fn all() -> BTreeSet<String> {
     let points = FaultPoint::ALL.iter().filter(|point| !elsewhere(point));
     let points = points.map(|point| format!("point.{}", point.name()));
     let rules = Rule::ALL.iter().map(|rule| format!("rule.{}", rule.name()));
-    let refusals = REFUSALS.iter().map(|code| format!("refusal.{code}"));
+    let refusals = Refusal::CODES.into_iter().chain([NAMED]).map(|code| format!("refusal.{code}"));
     let metrics = METRICS.iter().map(|name| format!("metric.{name}"));
     faults.chain(deeds).chain(points).chain(rules).chain(refusals).chain(metrics).collect()
 }

@@ -11,7 +11,7 @@ use crate::{
     clients::{Person, native::Native, rtm::Rtm, web::Web},
     oracle::{Logs, Oracle},
     plan::{Client, Deed, Device, Do, Plan},
-    promises::{bounds, copies},
+    promises::{bounds, copies, own_words::STALE_MAX, whole_serves},
     stage::{
         cell::Paper,
         site::{NotUp, Site, node_id},
@@ -146,7 +146,7 @@ impl Stage {
         });
         let founded = try_join_all(founded.collect::<Vec<_>>()).await;
         stage.tenants =
-            founded.map_err(|refusal| Violation::new("an empty store can be seeded", refusal.to_string()))?;
+            founded.map_err(|refusal| whole_serves::failed("a workspace could not be founded", refusal))?;
         Ok(stage)
     }
 
@@ -154,7 +154,7 @@ impl Stage {
     pub async fn invite(&mut self) -> Result<(), Violation> {
         let tokens = (0..self.plan.clients.len()).map(|number| self.token_for(number));
         let tokens = try_join_all(tokens).await;
-        let tokens = tokens.map_err(|refusal| Violation::new("tokens are given", refusal.to_string()))?;
+        let tokens = tokens.map_err(|refusal| whole_serves::failed("no token was given", refusal))?;
         tokens.into_iter().enumerate().for_each(|(number, token)| self.place(number, token));
         Ok(())
     }
@@ -193,6 +193,7 @@ impl Stage {
             moves: self.moves(client.workspace, client.person),
             users: tenant.people.iter().map(|(user, _)| user.to_string()).collect(),
             deeds: deeds.clone(),
+            stale_max: if site.store_is_remote() { STALE_MAX } else { Duration::ZERO },
             busy: busy.clone(),
             oracle: self.oracle.clone(),
             revoked: revoked.clone(),
@@ -260,7 +261,7 @@ impl Stage {
     pub async fn logs_of(&self, tenant: &Tenant) -> Result<Vec<LogId>, Violation> {
         let store = self.site_of(tenant.number).store().expect("read while it runs");
         let page = store.conversations(&tenant.workspace, None, 1000).await;
-        let page = page.map_err(|error| Violation::new("a whole store answers", error.to_string()))?;
+        let page = page.map_err(|error| whole_serves::failed("conversations could not be read", error))?;
         let conversations = page.rows.iter().map(|(channel, _)| tenant.log(channel));
         Ok(conversations.chain(tenant.own_logs()).collect())
     }
@@ -344,10 +345,8 @@ async fn demo(site: &Site) -> Result<(), Violation> {
     let node = site.node().expect("it was booted just now");
     for is_empty in [true, false] {
         let made = bootstrap(&node.context).await;
-        let made = made.map_err(|error| Violation::new("an empty store can be seeded", error.to_string()))?;
-        if made.is_some() != is_empty {
-            return Err(Violation::new("an empty store can be seeded", format!("{is_empty}: {made:?}")));
-        }
+        let made = made.map_err(|error| whole_serves::failed("a store could not be seeded", error))?;
+        whole_serves::seeded(is_empty, made.is_some())?;
     }
     Ok(())
 }
@@ -361,7 +360,7 @@ pub async fn speak_to_nobody(stage: &Stage) -> Result<(), Violation> {
     let before = reads();
     for ((tenant, channel), seq) in everywhere(stage).zip(said) {
         let replay = context(stage, tenant).router.read(&tenant.log(channel), seq - 1, 1).await;
-        replay.map_err(|error| Violation::new("a whole node answers", error.to_string()))?;
+        replay.map_err(|error| whole_serves::failed("a log could not be read", error))?;
     }
     bounds::just_said(reads() - before)
 }
@@ -397,5 +396,5 @@ async fn speak(
 ) -> Result<u64, Violation> {
     let topic = Verb::SetTopic { topic: topic.into() };
     let done = context(stage, tenant).execute(tenant.log(channel), Command::system("", topic)).await;
-    done.map(|done| done.seq).map_err(|refusal| Violation::new("a whole node answers", refusal.to_string()))
+    done.map(|done| done.seq).map_err(|refusal| whole_serves::failed("nothing could be said", refusal))
 }

@@ -23,15 +23,18 @@ pub mod through;
 pub mod timer;
 pub mod trace;
 
-use crate::world::{
-    clock::Nanos,
-    gauges::Gauges,
-    idle::Idle,
-    machine::{Life, MachineId, Seat},
-    network::Network,
-    queue::{Entry, Fire, Queue},
-    report::{Report, Violation},
-    trace::{Telling, Trace},
+use crate::{
+    promises::alive,
+    world::{
+        clock::Nanos,
+        gauges::Gauges,
+        idle::Idle,
+        machine::{Life, MachineId, Seat},
+        network::Network,
+        queue::{Entry, Fire, Queue},
+        report::{Report, Violation},
+        trace::{Telling, Trace},
+    },
 };
 use cluster::host::{Entropy, FaultPoint};
 use std::{
@@ -304,7 +307,7 @@ impl World {
                 continue;
             }
             if next.is_none() {
-                self.violate(Violation::new("liveness", "nothing is left that could happen"));
+                self.violate(alive::PROMISE.broken("nothing is left that could happen"));
                 return;
             }
             self.fire_next();
@@ -353,7 +356,7 @@ impl World {
         state.at_this_instant += 1;
         if state.at_this_instant > EVENTS_PER_INSTANT_MAX {
             let detail = format!("time stands still at {}: last event {}", entry.at, entry.kind);
-            state.violation.get_or_insert(Violation::new("liveness", detail));
+            state.violation.get_or_insert(alive::PROMISE.broken(detail));
         }
         Some(entry)
     }

@@ -58,6 +58,8 @@ pub struct Log {
     staged: VecDeque<Staged>,
     /// Events of the batch that is under way, oldest first.
     flying: Vec<Staged>,
+    /// This owner has written since it read the log.
+    written: bool,
 }
 
 impl Log {
@@ -77,6 +79,7 @@ impl Log {
             window,
             staged: VecDeque::new(),
             flying: Vec::new(),
+            written: false,
         }
     }
     /// Last seq in the store.
@@ -95,6 +98,11 @@ impl Log {
     pub fn set_followed(&mut self, seq: u64) {
         self.followed = self.followed.max(seq);
     }
+    /// Nobody else can append any more: an append of this owner is in the log, and every earlier one is refused behind
+    /// it. Until then one that was on its way when the log was read may land, and memory does not know of it.
+    pub fn is_sole_writer(&self) -> bool {
+        self.written
+    }
     /// Nothing is staged or under way.
     pub fn is_idle(&self) -> bool {
         self.staged.is_empty() && self.flying.is_empty()
@@ -109,6 +117,10 @@ impl Log {
     /// Takes the keys of a closed bucket.
     pub fn learn(&mut self, bucket: u32, keys: Vec<KeySeen>) {
         self.window.learn(bucket, keys);
+    }
+    /// Epoch of what this owner writes.
+    fn epoch(&self) -> u64 {
+        self.epoch - u64::from(cluster::planted!(EpochFalls) && self.written)
     }
     /// Gives a draft its place and time.
     pub fn number(&mut self, command: &Command, draft: Draft, fingerprint: u64, now: Micros) -> Event {
@@ -126,7 +138,7 @@ impl Log {
         Event {
             seq: self.tail,
             us: self.last_us,
-            epoch: self.epoch,
+            epoch: self.epoch(),
             sender: command.sender_str().to_owned(),
             key: command.key.clone(),
             countable: self.countable,
@@ -169,7 +181,7 @@ impl Log {
             slot: self.slot,
             bucket,
             tail: self.durable,
-            epoch: self.epoch,
+            epoch: self.epoch(),
             batch,
             followed: self.followed,
             events: self.flying.iter().map(|staged| staged.event.clone()).collect(),
@@ -180,6 +192,7 @@ impl Log {
     pub fn applied(&mut self) -> Vec<Staged> {
         let done = std::mem::take(&mut self.flying);
         self.durable += done.len() as u64;
+        self.written = true;
         done
     }
     /// The batch can never be applied: everything on the way, in order, to be asked again.

@@ -11,7 +11,7 @@ use crate::delivery::Delivery;
 use crate::follow;
 use crate::gate::Admitted;
 use crate::store::fence::content_mut;
-use crate::store::{BatchId, StoreError};
+use crate::store::{BatchId, LogId, StoreError};
 use crate::subject::{Decision, Draft, Loaded, Need, about};
 use cluster::host::FaultPoint;
 use proto::key::KeyError;
@@ -26,6 +26,18 @@ use tokio::sync::oneshot;
 
 /// Follow-ups that may wait before the channel takes no more commands.
 const FOLLOW_MAX: usize = 16_384;
+
+/// The task of a follow-up.
+pub const FOLLOW_UP: &str = "channel follow-up";
+
+/// An answer that memory alone has decided.
+pub struct Unsure {
+    command: Command,
+    reply: Admitted,
+    answer: Result<Done, Refusal>,
+    /// [`ChannelState::begun_anew`] at that time.
+    begun_anew: u64,
+}
 
 impl ChannelState {
     /// A command: answered at once, parked, or staged for the next batch.
@@ -94,19 +106,56 @@ impl ChannelState {
         }
         match hot.subject.decide(&command) {
             Decision::Need(need) => return Err(Box::new((need, command, reply))),
-            Decision::Refuse(refusal) => reply.answer(Err(refusal)),
+            Decision::Refuse(refusal) => self.answer(command, reply, Err(refusal)),
             Decision::Nothing(message) => {
                 let us = message.as_ref().map_or(0, |message| message.us);
                 let done = Done { seq: 0, us, retried: false, event: None, message };
                 match hot.log.newest() {
                     // It is so in memory, and not yet for good.
                     Some(staged) => staged.idle.push((command, reply, done)),
-                    None => reply.answer(Ok(done)),
+                    None => self.answer(command, reply, Ok(done)),
                 }
             }
             Decision::Append(draft) => self.stage(command, reply, *draft, fingerprint, now),
         }
         Ok(())
+    }
+
+    /// Answers what memory alone has decided: an append of an earlier owner that landed after the log was read may say
+    /// otherwise. As long as one can, the log is looked at first.
+    fn answer(&mut self, command: Command, reply: Admitted, answer: Result<Done, Refusal>) {
+        let Some(hot) = &self.hot else { return };
+        if hot.log.is_sole_writer() || cluster::planted!(AnswerUnsure) {
+            return reply.answer(answer);
+        }
+        let (id, store) = (self.args.id.clone(), self.args.pilot.store.clone());
+        let unsure = Box::new(Unsure { command, reply, answer, begun_anew: self.begun_anew });
+        let myself = self.myself.clone();
+        self.args.pilot.host.spawn("channel look", async move {
+            let tail = store.head(&id).await.map(|head| head.map_or(0, |(_, head)| head.tail));
+            // Whoever asks an actor that is gone asks the next one.
+            let _ = myself.cast(ChannelMessage::Sure(unsure, tail));
+        });
+    }
+
+    /// The log has been looked at: the answer stands if nothing is in it that memory did not know.
+    pub(crate) fn sure(&mut self, unsure: Unsure, tail: Result<u64, StoreError>) {
+        let Unsure { command, reply, answer, begun_anew } = unsure;
+        match (&self.hot, tail) {
+            (_, Err(error)) => {
+                reply.answer(Err(command.refused(Refusal::Unavailable(error.to_string()))));
+            }
+            (Some(hot), Ok(tail)) if begun_anew == self.begun_anew && tail > hot.log.flown() => {
+                if hot.log.is_idle() {
+                    metrics::counter!("waggle_channel_reloads_total").increment(1);
+                    self.start_over(None);
+                }
+                // A batch under way finds out by itself.
+                self.take(command, reply);
+            }
+            (Some(_), Ok(_)) if begun_anew == self.begun_anew => reply.answer(answer),
+            _ => self.take(command, reply),
+        }
     }
 
     /// Numbers an event and puts it in line for the next batch.
@@ -303,6 +352,7 @@ impl ChannelState {
     /// reason, what was on the way is refused instead: nothing of it was written.
     fn start_over(&mut self, reason: Option<StoreError>) {
         let Some(hot) = self.hot.take() else { return };
+        self.begun_anew += 1;
         if !cluster::planted!(RecentKeptOnReload) {
             self.recent = super::recent::Recent::new(self.args.config.channel_recent_max);
         }
@@ -353,50 +403,39 @@ impl ChannelState {
         self.lost = Some(lost);
     }
 
-    /// Does the follow-ups one after the other, in a task of their own.
+    /// Begins what may be done now, each in a task of its own.
     pub(crate) fn run_follow_ups(&mut self) {
-        if self.following {
-            return;
-        }
-        let Some((seq, log, command)) = self.follow.front().cloned() else { return };
-        self.following = true;
-        let (router, host) = (self.args.router.clone(), self.args.pilot.host.clone());
-        let promise = Promise::new(&self.myself, ChannelMessage::Followed(None));
-        let failures = self.follow_failures;
-        self.args.pilot.host.spawn("channel follow-up", async move {
-            if failures > 0 {
-                host.sleep(crate::router::back_off(failures)).await;
-            }
-            let mut tries = 0;
-            host.fault(FaultPoint::BeforeFollowUp);
-            while let Err(refusal) = router.execute(log.clone(), command.clone()).await {
-                if refusal.retry_after_ms() == 0 || cluster::planted!(FollowUpGivesUp) {
-                    // The other log will never take it (a user that is gone): it is done with.
-                    tracing::warn!(?log, %refusal, "follow-up refused");
-                    break;
+        while let Some((seq, log, command)) = self.follow.next() {
+            let (router, host) = (self.args.router.clone(), self.args.pilot.host.clone());
+            let promise = Promise::new(&self.myself, ChannelMessage::Followed(log.clone(), None));
+            let failures = self.follow.failures();
+            self.args.pilot.host.spawn(FOLLOW_UP, async move {
+                if failures > 0 {
+                    host.sleep(crate::router::back_off(failures)).await;
                 }
-                host.sleep(crate::router::back_off(tries)).await;
-                tries += 1;
-            }
-            host.fault(FaultPoint::AfterFollowUp);
-            promise.keep(ChannelMessage::Followed(Some(seq)));
-        });
+                let mut tries = 0;
+                host.fault(FaultPoint::BeforeFollowUp);
+                while let Err(refusal) = router.execute(log.clone(), command.clone()).await {
+                    if refusal.retry_after_ms() == 0 || cluster::planted!(FollowUpGivesUp) {
+                        // The other log will never take it (a user that is gone): it is done with.
+                        tracing::warn!(?log, %refusal, "follow-up refused");
+                        break;
+                    }
+                    host.sleep(crate::router::back_off(tries)).await;
+                    tries += 1;
+                }
+                host.fault(FaultPoint::AfterFollowUp);
+                promise.keep(ChannelMessage::Followed(log, Some(seq)));
+            });
+        }
     }
 
-    /// The follow-up in front is done, or has to be done again.
-    pub(crate) fn followed(&mut self, seq: Option<u64>) {
-        self.following = false;
-        let Some(seq) = seq else {
-            self.follow_failures += 1;
-            return self.run_follow_ups();
-        };
-        self.follow_failures = 0;
-        if self.follow.front().is_some_and(|(front, ..)| *front == seq) {
-            self.follow.pop_front();
-        }
-        let next = self.follow.front().map(|(next, ..)| *next);
+    /// A follow-up is done, or has to be done again.
+    pub(crate) fn followed(&mut self, log: &LogId, seq: Option<u64>) {
+        self.follow.ended(log, seq);
         if let Some(hot) = &mut self.hot {
-            hot.log.set_followed(next.map_or(hot.log.durable(), |next| next - 1));
+            let followed = self.follow.followed(hot.log.durable());
+            hot.log.set_followed(followed);
         }
         self.run_follow_ups();
     }

@@ -2,7 +2,8 @@
 
 use super::commands::{Asked, asked, sign};
 use super::mailbox::Place;
-use super::{ECHOES_MAX, Incoming, Pending, Session, TYPING_EVERY, ToSession, opening, wire};
+use super::opening::Wanted;
+use super::{ECHOES_MAX, Incoming, Pending, Session, TYPING_EVERY, ToSession, wire};
 use crate::channel::Replay;
 use crate::command::{Command, Done, Reply, Verb};
 use crate::context::Context;
@@ -133,6 +134,7 @@ impl Session {
         }
         self.submit(place, self.asked, &log, command.clone());
         self.pending.insert(self.asked, Pending { re, log, command, text });
+        self.context().router.peaks().session.seen(self.pending.len());
     }
 
     fn refuse_pending(&mut self, re: u64, log: &LogId, text: String, refusal: Refusal) {
@@ -159,7 +161,7 @@ impl Session {
             Frame::Unfollow(unfollow) => {
                 for channel in unfollow.channels.iter().filter_map(|c| ConversationId::parse(c).ok()) {
                     let channel = ChannelId::from(channel);
-                    self.cursors.unfollow(&channel);
+                    self.cursors.put_aside(&channel);
                     self.leaves.push(channel);
                 }
             }
@@ -263,20 +265,18 @@ impl Session {
                     continue;
                 }
             };
-            let from: Vec<_> = cursors
+            let wanted: Vec<_> = cursors
                 .iter()
                 .filter_map(|cursor| {
                     let channel = ConversationId::parse(&cursor.channel).ok()?;
                     let (_, row) = joined.iter().find(|(joined, _)| *joined == channel)?;
-                    let channel = ChannelId::from(channel);
-                    let cursor = self.cursors.further(&channel, cursor.seq);
-                    Some((channel, opening::from_where(row, Some(cursor))?))
+                    let cursor = self.cursors.further(&ChannelId::from(channel.clone()), cursor.seq);
+                    Some(Wanted { channel, row: *row, cursor: Some(cursor) })
                 })
                 .collect();
-            let named: Vec<ChannelId> = from.iter().map(|(channel, _)| channel.clone()).collect();
-            match self.follow(from).await {
+            match self.follow_conversations(wanted).await {
                 Err(refusal) => self.refuse(re, &refusal),
-                Ok(()) => {
+                Ok(named) => {
                     let tails = self
                         .cursors
                         .positions()

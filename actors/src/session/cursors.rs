@@ -11,7 +11,7 @@ use std::ops::Bound;
 
 /// The list of follows grows by this many places, or by an eighth: a connection keeps few that it does not use.
 const GROWTH_MIN: usize = 4;
-/// Conversations that the user left over one connection, of which it is known where; the oldest is forgotten.
+/// Conversations that were left or put aside over one connection, of which it is known where; the oldest is forgotten.
 const LEFT_MAX: usize = 1000;
 
 /// One followed log.
@@ -56,6 +56,8 @@ pub struct Cursors {
     /// Where the client stands in logs that are not followed: cursors that it came with and that were not served, and
     /// the ends of memberships that it was shown.
     stands: Vec<(ChannelId, u64)>,
+    /// Where it stood in those that it asked not to follow any more.
+    aside: Vec<(ChannelId, u64)>,
 }
 
 impl Cursors {
@@ -119,10 +121,18 @@ impl Cursors {
     pub fn leave(&mut self, channel: &ChannelId) {
         let Some(cursor) = self.position(channel) else { return };
         self.unfollow(channel);
-        if self.stands.len() >= LEFT_MAX {
-            self.stands.remove(0);
-        }
-        self.stands.push((channel.clone(), cursor));
+        remember(&mut self.stands, channel, cursor);
+    }
+    /// Stops, because the client wants it so.
+    pub fn put_aside(&mut self, channel: &ChannelId) {
+        let position = self.position(channel);
+        self.unfollow(channel);
+        position.into_iter().for_each(|cursor| remember(&mut self.aside, channel, cursor));
+    }
+    /// Whether the client has put a log aside in the membership that began after this cursor: to be told of it late is
+    /// no reason to follow it again.
+    pub fn was_put_aside(&self, channel: &ChannelId, cursor: u64) -> bool {
+        self.aside.iter().any(|(aside, at)| aside == channel && *at >= cursor)
     }
     /// Remembers cursors that a client came with of those logs that are not followed.
     pub fn came_with(&mut self, cursors: impl IntoIterator<Item = (ChannelId, u64)>) {
@@ -136,6 +146,7 @@ impl Cursors {
     }
     fn forget(&mut self, channel: &ChannelId) {
         self.stands.retain(|(stands, _)| stands != channel);
+        self.aside.retain(|(aside, _)| aside != channel);
     }
     /// A live event.
     pub fn live(&mut self, channel: &ChannelId, seq: u64) -> Step {
@@ -217,6 +228,13 @@ impl Cursors {
         let tail = |channel: &ChannelId| self.get(channel).map_or(0, |follow| follow.tail);
         self.behind.iter().map(|channel| (channel.clone(), tail(channel))).collect()
     }
+}
+
+fn remember(places: &mut Vec<(ChannelId, u64)>, channel: &ChannelId, cursor: u64) {
+    if places.len() >= LEFT_MAX {
+        places.remove(0);
+    }
+    places.push((channel.clone(), cursor));
 }
 
 #[cfg(test)]
@@ -364,6 +382,19 @@ mod tests {
         }
         let known = [0, 1, LEFT_MAX].map(|number| cursors.further(&name(number), 1));
         assert_eq!(known, [1, 3, 3]);
+    }
+
+    #[test]
+    fn what_was_put_aside_stays_so_until_a_newer_membership_or_a_question_for_it() {
+        let (mut cursors, c, other) = (Cursors::default(), channel("C0000000001"), channel("C0000000002"));
+        cursors.put_aside(&c);
+        assert!(!cursors.was_put_aside(&c, 0), "it was not followed");
+        cursors.follow(&c, 59, 70);
+        cursors.put_aside(&c);
+        assert_eq!([58, 59, 60].map(|cursor| cursors.was_put_aside(&c, cursor)), [true, true, false]);
+        assert_eq!((cursors.was_put_aside(&other, 0), cursors.further(&c, 3)), (false, 3));
+        cursors.follow(&c, 3, 70);
+        assert!(!cursors.was_put_aside(&c, 58));
     }
 
     #[test]

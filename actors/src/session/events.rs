@@ -228,29 +228,43 @@ impl Session {
         }
         self.settle_doubts().await;
         for channel in std::mem::take(&mut self.leaves) {
-            self.unfollow(&channel).await;
+            if !self.cursors.follows(&channel) {
+                self.unfollow(&channel).await;
+            }
         }
-        let joins = self.standing_joins().await;
-        if !joins.is_empty()
-            && let Err(refusal) = self.follow(joins).await
-        {
+        if let Err(refusal) = self.follow_joins().await {
             tracing::warn!(%refusal, "joined conversation could not be followed, the client has to reconnect");
             self.end(CloseCode::Restarting);
         }
         self.follow_wanted().await;
     }
 
-    /// Joins to follow. One that a replay of the user's own log tells of may be over by now, or another one have come
-    /// after it: following from there would show again what was shown, or what is none of the user's business.
-    async fn standing_joins(&mut self) -> Vec<(ChannelId, Start)> {
-        let mut standing = Vec::new();
-        for (channel, cursor) in std::mem::take(&mut self.joins) {
-            if let Some(position) = self.cursors.position(&channel) {
-                if position <= cursor {
-                    self.rejoins.push((channel, cursor));
-                }
-                continue;
+    /// Follows what was joined. One join that a replay of the user's own log tells of may be over by now, or another
+    /// one have come after it: following from there would show again what was shown, or what is none of the user's
+    /// business. As when a connection begins, the members' rows are asked when the tails are known.
+    async fn follow_joins(&mut self) -> Result<(), Refusal> {
+        let mut joins = std::mem::take(&mut self.joins);
+        joins.retain(|(channel, cursor)| {
+            let position = self.cursors.position(channel);
+            if position.is_some_and(|position| position <= *cursor) {
+                self.rejoins.push((channel.clone(), *cursor));
             }
+            position.is_none() && !self.cursors.was_put_aside(channel, *cursor)
+        });
+        if joins.is_empty() {
+            return Ok(());
+        }
+        let channels: Vec<_> = joins.iter().map(|(channel, _)| channel.clone()).collect();
+        let tails = self.listen(&channels).await?;
+        let standing = self.standing(joins).await;
+        let begun = self.begin(standing, tails).await;
+        self.leave_unfollowed(channels);
+        begun
+    }
+
+    async fn standing(&mut self, joins: Vec<(ChannelId, u64)>) -> Vec<(ChannelId, Start)> {
+        let mut standing = Vec::new();
+        for (channel, cursor) in joins {
             if let Some(Some(row)) = self.membership(&channel).await
                 && row.seq == cursor + 1
             {

@@ -169,54 +169,85 @@ impl Session {
         if hello.manual {
             joined.retain(|(channel, _)| cursors.contains_key(&ChannelId::from(channel.clone())));
         }
-        let from: Vec<_> = joined
-            .into_iter()
-            .filter_map(|(channel, row)| {
-                let cursor = cursors.get(&ChannelId::from(channel.clone())).copied();
-                from_where(&row, cursor).map(|from| (ChannelId::from(channel), from))
-            })
-            .collect();
-        self.follow(from).await?;
+        let cursor = |channel: &ConversationId| cursors.get(&ChannelId::from(channel.clone())).copied();
+        let wanted =
+            joined.into_iter().map(|(channel, row)| Wanted { cursor: cursor(&channel), channel, row });
+        self.follow_conversations(wanted.collect()).await?;
         let conversations = cursors.into_iter().filter(|(channel, _)| channel.conversation().is_some());
         self.cursors.came_with(conversations);
         Ok(())
     }
 
-    /// Conversations that the user is, or was, in. What the user's own log says of them follows the conversations' logs
-    /// after a while; who is a member, these alone decide. One that was left and is not yet known to be is left
-    /// out: where it ended is told by the own log, and the rest of it is served when the client comes again.
+    /// Conversations that the user's own log says they are, or were, in.
     pub(super) async fn joined(&self) -> Result<Vec<(ConversationId, JoinedRow)>, Refusal> {
         let (store, login) = (&self.context().store, &self.login);
-        let unavailable = |error: StoreError| Refusal::Unavailable(error.to_string());
-        let rows = all(|after| store.joined(&login.workspace, &login.user, after, READ_ROWS_MAX))
-            .await
-            .map_err(unavailable)?;
-        let (gone, mut there): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, row)| row.left);
-        let channels = there.iter().map(|(channel, _)| channel.clone()).collect();
-        let members =
-            store.memberships(&login.workspace, &login.user, channels).await.map_err(unavailable)?;
-        let mut members = members.into_iter();
-        there.retain_mut(|(_, row)| match members.next().flatten() {
-            Some(member) => {
-                row.seq = member.seq;
-                true
-            }
-            None => false,
-        });
-        there.extend(gone);
-        Ok(there)
+        let rows = all(|after| store.joined(&login.workspace, &login.user, after, READ_ROWS_MAX)).await;
+        rows.map_err(|error| Refusal::Unavailable(error.to_string()))
     }
 
-    /// Follows logs that the user may follow.
-    pub(super) async fn follow(&mut self, from: Vec<(ChannelId, Start)>) -> Result<(), Refusal> {
-        if self.cursors.count() + from.len() > self.context().config.follows_max {
+    /// Follows conversations from the client's cursors, where it has any; answers which.
+    ///
+    /// What the user's own log says of them follows the conversations' logs after a while; who is a member, these alone
+    /// decide. They are asked when the tails are known: a leave that came before is in the members' rows by then, and
+    /// one that comes later is an event after the tail. One that was left and is not yet known to be is left out: where
+    /// it ended is told by the own log, and the rest of it is served when the client comes again.
+    pub(super) async fn follow_conversations(
+        &mut self,
+        mut wanted: Vec<Wanted>,
+    ) -> Result<Vec<ChannelId>, Refusal> {
+        wanted.retain(|wanted| wanted.start().is_some());
+        let channels: Vec<_> = wanted.iter().map(|wanted| wanted.channel.clone().into()).collect();
+        let tails = self.listen(&channels).await?;
+        let begun = match self.only_members(&mut wanted).await {
+            Ok(()) => {
+                let start = |wanted: Wanted| Some((ChannelId::from(wanted.channel.clone()), wanted.start()?));
+                let from: Vec<_> = wanted.into_iter().filter_map(start).collect();
+                let named = from.iter().map(|(channel, _)| channel.clone()).collect();
+                self.begin(from, tails).await.map(|()| named)
+            }
+            Err(error) => Err(Refusal::Unavailable(error.to_string())),
+        };
+        self.leave_unfollowed(channels);
+        begun
+    }
+
+    /// Takes out those of whom the user is no member, though their own log does not know yet.
+    async fn only_members(&self, wanted: &mut Vec<Wanted>) -> Result<(), StoreError> {
+        let there =
+            wanted.iter().filter(|wanted| !wanted.row.left).map(|wanted| wanted.channel.clone()).collect();
+        let (store, login) = (&self.context().store, &self.login);
+        let mut members = store.memberships(&login.workspace, &login.user, there).await?.into_iter();
+        wanted.retain_mut(|Wanted { row, .. }| {
+            if row.left {
+                return true;
+            }
+            let member = members.next().flatten();
+            row.seq = member.as_ref().map_or(row.seq, |member| member.seq);
+            member.is_some()
+        });
+        Ok(())
+    }
+
+    /// Has the shard stop listening to those that are not followed after all.
+    pub(super) fn leave_unfollowed(&mut self, channels: Vec<ChannelId>) {
+        self.leaves.extend(channels.into_iter().filter(|channel| !self.cursors.follows(channel)));
+    }
+
+    /// Follows logs that the user may follow, whoever is a member of what.
+    async fn follow(&mut self, from: Vec<(ChannelId, Start)>) -> Result<(), Refusal> {
+        let channels: Vec<_> = from.iter().map(|(channel, _)| channel.clone()).collect();
+        let tails = self.listen(&channels).await?;
+        self.begin(from, tails).await
+    }
+
+    /// Has the shard listen to logs; answers where each stands. What is not followed after all has to be left again.
+    pub(super) async fn listen(&mut self, channels: &[ChannelId]) -> Result<Listened, Refusal> {
+        if self.cursors.count() + channels.len() > self.context().config.follows_max {
             metrics::counter!("waggle_follows_refused_total").increment(1);
             return Err(Refusal::Busy { retry_after_ms: 1000 });
         }
-        let logs = from
-            .iter()
-            .map(|(channel, _)| LogId::new(self.login.workspace.clone(), channel.clone()))
-            .collect();
+        let log = |channel: &ChannelId| LogId::new(self.login.workspace.clone(), channel.clone());
+        let logs = channels.iter().map(log).collect();
         let (answer, told) = oneshot::channel();
         let gone = || Refusal::Unavailable("the node stops".into());
         self.seat
@@ -226,8 +257,15 @@ impl Session {
             .map_err(|_| gone())?;
         let tails: Tails = told.await.map_err(|_| gone())?;
         // The ids are the shard's own: sessions share their memory.
-        let tails: BTreeMap<ChannelId, Option<u64>> =
-            tails.into_iter().map(|(log, tail)| (log.channel, tail)).collect();
+        Ok(tails.into_iter().map(|(log, tail)| (log.channel, tail)).collect())
+    }
+
+    /// Begins to follow what the shard listens to.
+    pub(super) async fn begin(
+        &mut self,
+        from: Vec<(ChannelId, Start)>,
+        tails: Listened,
+    ) -> Result<(), Refusal> {
         self.cursors.reserve(from.len());
         let mut followed = Ok(());
         for (channel, start) in from {
@@ -320,6 +358,25 @@ pub(super) fn go_without(channel: &ChannelId, damage: &str) {
     metrics::counter!("waggle_follows_damaged_total").increment(1);
 }
 
+/// Logs that the shard listens to, and their tails; `None`: it cannot be followed now.
+pub(super) type Listened = BTreeMap<ChannelId, Option<u64>>;
+
+/// A conversation that a client would follow.
+pub(super) struct Wanted {
+    /// Which.
+    pub channel: ConversationId,
+    /// What the user's own log says of it.
+    pub row: JoinedRow,
+    /// How far the client has come.
+    pub cursor: Option<u64>,
+}
+
+impl Wanted {
+    fn start(&self) -> Option<Start> {
+        from_where(&self.row, self.cursor)
+    }
+}
+
 /// Where the following of a log starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
@@ -331,7 +388,7 @@ pub(super) enum Start {
 
 /// Where a member's connection starts: at its cursor or at the tail, but not before the member joined; a conversation
 /// that was left only at a cursor, and only until then.
-pub(super) fn from_where(row: &JoinedRow, cursor: Option<u64>) -> Option<Start> {
+fn from_where(row: &JoinedRow, cursor: Option<u64>) -> Option<Start> {
     let begins = if cluster::planted!(CursorBeforeJoin) { 0 } else { row.seq.saturating_sub(1) };
     let Some(cursor) = cursor else { return (!row.left).then_some(Start::Tail(begins)) };
     let cursor = cursor.max(begins);

@@ -35,7 +35,7 @@ pub fn judge<E>(
     let mine = |head: &Head| append.batch.wrote(head);
     let fits = |head: &Head| {
         let continues = head.tail == append.tail || cluster::planted!(TailUnchecked);
-        let current = head.epoch <= append.epoch;
+        let current = head.epoch <= append.epoch || cluster::planted!(EpochFalls);
         let later = head.last_us < first_us(append) || cluster::planted!(TimeGoesBack);
         continues && current && later
     };

@@ -18,6 +18,9 @@ use std::time::Duration;
 const REOPEN_INTERVAL: Duration = Duration::from_millis(100);
 /// A read that meets a fault of the disk is tried again once, on a database that was opened again.
 const READ_ATTEMPTS: usize = 2;
+/// Databases of one engine that may be left as they are after a panic. Each keeps its pages in memory (a database that
+/// was opened a moment ago has few); after them everything is refused until the node starts again.
+const ABANDONED_MAX: u32 = 32;
 
 /// What can go wrong on the way to an answer.
 #[derive(Debug)]
@@ -42,6 +45,11 @@ macro_rules! from_redb {
 from_redb!(StorageError, TableError, TransactionError, CommitError);
 
 impl Trouble {
+    /// The file is not what the database expects: closing it may panic too.
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Panicked(_) | Self::Redb(redb::Error::Corrupted(_)))
+    }
+
     /// The error for a caller whose call changed nothing.
     pub fn refusal(self) -> StoreError {
         match self {
@@ -66,6 +74,27 @@ impl State {
     fn serves(&self, write: bool) -> bool {
         self.database.is_some() && (self.writable || !write)
     }
+
+    /// Gives the database up. One on a damaged file is not closed: redb panics there, and once more in its own
+    /// clean-up, which ends the process. Nothing is lost by it: what was committed is synced, and the next open takes
+    /// the file as a crash would have left it.
+    fn give_up(&mut self) {
+        let Some(database) = self.database.take() else { return };
+        if self.damaged {
+            self.abandoned += 1;
+            metrics::counter!("waggle_store_abandoned_total").increment(1);
+            std::mem::forget(database);
+        } else {
+            // It fails where the disk does: the next open recovers the file.
+            let _ = close(database);
+        }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.give_up();
+    }
 }
 
 /// The database on its disk.
@@ -86,6 +115,10 @@ struct State {
     opened: u64,
     /// When opening failed last, and why.
     failed: Option<(Duration, StoreError)>,
+    /// Something in the file was not as it was written.
+    damaged: bool,
+    /// Databases that were left as they were, see [`ABANDONED_MAX`].
+    abandoned: u32,
     closed: bool,
 }
 
@@ -94,8 +127,16 @@ impl Engine {
     pub fn open(host: Host, disk: Disk, config: StorageConfig) -> Result<Self, super::OpenError> {
         let database = format::open(&disk, config.cache_bytes, config.verify_on_open)?;
         let database = Some(database);
-        let state =
-            State { database, writable: true, unsettled: false, opened: 1, failed: None, closed: false };
+        let state = State {
+            database,
+            writable: true,
+            unsettled: false,
+            opened: 1,
+            failed: None,
+            damaged: false,
+            abandoned: 0,
+            closed: false,
+        };
         Ok(Self { host, disk, config, state: RwLock::new(state) })
     }
 
@@ -107,12 +148,15 @@ impl Engine {
             let Some(database) = &state.database else { continue };
             let trouble = match caught(|| work(&database.begin_read()?)) {
                 Ok(answer) => return Ok(answer),
-                Err(Trouble::Damaged(text)) => return Err(StoreError::Damaged(text)),
                 Err(trouble) => trouble,
             };
             let opened = state.opened;
             drop(state);
-            self.discard(opened);
+            if let Trouble::Damaged(text) = trouble {
+                self.write_state().damaged = true;
+                return Err(StoreError::Damaged(text));
+            }
+            self.discard(opened, &trouble);
             refusal = trouble.refusal();
         }
         Err(refusal)
@@ -146,12 +190,15 @@ impl Engine {
         });
         let trouble = match result {
             Ok(answer) => return Ok(answer.or(outcome).expect("one of both was just set")),
-            Err(trouble @ Trouble::Damaged(_)) => return Err(NotDone::NotApplied(trouble.refusal())),
             Err(trouble) => trouble,
         };
         let opened = state.opened;
         drop(state);
-        self.discard(opened);
+        if let Trouble::Damaged(_) = trouble {
+            self.write_state().damaged = true;
+            return Err(NotDone::NotApplied(trouble.refusal()));
+        }
+        self.discard(opened, &trouble);
         let refusal = self.explain(trouble);
         let known = outcome.filter(|_| !cluster::planted!(FailedCommitNotSettled));
         let Some(outcome) = known else { return Err(NotDone::NotApplied(refusal)) };
@@ -173,6 +220,7 @@ impl Engine {
         let mut state = self.write_state();
         let found = frozen.as_ref().map(|database| caught(|| landed(&database.begin_read()?)));
         if let Some(Ok(Some(false))) = found {
+            state.give_up();
             (state.database, state.writable) = (frozen, false);
             state.opened += 1;
             return Some(false);
@@ -186,7 +234,7 @@ impl Engine {
         let mut state = self.write_state();
         if !state.closed {
             state.closed = true;
-            discard(state.database.take());
+            state.give_up();
             self.disk.release();
         }
     }
@@ -209,10 +257,16 @@ impl Engine {
         if state.serves(write) {
             return Ok(());
         }
+        if state.abandoned > ABANDONED_MAX {
+            let text =
+                format!("the database gave up {} times; restore a backup, or start again", state.abandoned);
+            return Err(StoreError::Damaged(text));
+        }
         let now = self.host.monotonic();
         if state.failed.as_ref().is_none_or(|(at, _)| now >= *at + REOPEN_INTERVAL) {
             match format::open(&self.disk, self.config.cache_bytes, false) {
                 Ok(database) => {
+                    state.give_up();
                     (state.database, state.writable, state.unsettled) = (Some(database), true, false);
                     state.failed = None;
                     state.opened += 1;
@@ -226,6 +280,7 @@ impl Engine {
             && !state.unsettled
             && let Ok(database) = format::open_frozen(&self.disk, self.config.cache_bytes)
         {
+            state.give_up();
             (state.database, state.writable) = (Some(database), false);
             state.opened += 1;
             return Ok(());
@@ -241,10 +296,11 @@ impl Engine {
     }
 
     /// Gives up the database that had a fault, unless somebody has already.
-    fn discard(&self, opened: u64) {
+    fn discard(&self, opened: u64, trouble: &Trouble) {
         let mut state = self.write_state();
+        state.damaged |= trouble.is_damage();
         if state.opened == opened {
-            discard(state.database.take());
+            state.give_up();
         }
     }
 
@@ -260,11 +316,6 @@ impl Engine {
     fn write_state(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn discard(database: Option<Database>) {
-    // After a panic its locks may be poisoned, and dropping it panics again: the next open recovers the file.
-    let _ = database.map(close);
 }
 
 /// Closes a database, which writes and may panic.

@@ -4,6 +4,7 @@ use crate::{cli::what::What, overrides};
 use clap::Args;
 use serde_json::Value;
 use simulations::{
+    promises::bounds,
     scenarios::Scenario,
     sometimes,
     world::{World, report::Report, trace::Telling},
@@ -12,6 +13,8 @@ use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 /// Processor time of one seed: a task that spins without ever waiting is killed by the system.
 const CPU_SECONDS_MAX: u64 = 3600;
+/// What a seed may map, some of which it never touches: a queue that grows without end ends the process.
+const MAPPED_BYTES_MAX: u64 = 8 << 30;
 /// Events of the story that a failure prints.
 const FAILURE_EVENTS_MAX: usize = 40;
 /// Counts from inside the product.
@@ -50,8 +53,12 @@ impl Replay {
         };
         let began = overrides::real_time();
         overrides::limit_cpu(self.cpu_seconds);
+        overrides::limit_memory(MAPPED_BYTES_MAX);
         overrides::arm(self.seed);
-        let report = World::simulate(self.seed, telling, |world| (scenario.run)(world, settings));
+        let mut report = World::simulate(self.seed, telling, |world| (scenario.run)(world, settings));
+        if report.violation.is_none() && telling == Telling::Silent {
+            report.violation = bounds::memory(overrides::peak_memory()).err();
+        }
         let took = overrides::real_time() - began;
         let line = line(scenario, &report);
         println!("{}", if self.json { line.to_string() } else { text(&line) });

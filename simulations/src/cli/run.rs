@@ -10,12 +10,16 @@ use crate::{
 };
 use anyhow::Context;
 use clap::Args;
-use simulations::sometimes::{WITHIN_SEEDS, Watch};
+use simulations::{
+    scenarios,
+    sometimes::{WITHIN_SEEDS, Watch},
+};
 use std::{
     collections::BTreeMap,
     ops::{ControlFlow, RangeInclusive},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 /// Run a scenario with each seed of a range.
@@ -37,6 +41,10 @@ pub struct Run {
     /// Fewest acknowledged messages of the whole run.
     #[arg(long, default_value_t = 0)]
     messages_min: u64,
+    /// Most minutes that the whole run may take by the clock on the wall; 0: as many as it needs. It is not cut short,
+    /// it fails at its end.
+    #[arg(long, default_value_t = 0.0)]
+    minutes_max: f64,
     #[command(flatten)]
     what: What,
     /// One JSON line a seed.
@@ -49,18 +57,27 @@ pub struct Run {
 pub struct Totals {
     /// Seeds.
     pub seeds: u64,
-    /// Those that broke a promise.
+    /// Those that broke a promise, and which.
     pub broken: Vec<(u64, String)>,
+    /// The last of [`WITHIN_SEEDS`] seeds in which something never happened that must happen sometimes, and what.
+    pub missed: Vec<(u64, String)>,
     /// Virtual hours.
     pub hours: f64,
     /// Acknowledged messages.
     pub messages: u64,
     /// Everything that was counted.
     pub counts: BTreeMap<String, u64>,
+    watch: Option<Watch>,
 }
 
 impl Totals {
-    /// Adds a seed.
+    /// Of no seed yet. Only the weather as it comes has everything in store: with one workload much never happens.
+    pub fn of(what: &What) -> Self {
+        let weather = what.scenario == scenarios::DEFAULT && what.workload.is_none();
+        Self { watch: weather.then(Watch::default), ..Self::default() }
+    }
+
+    /// Adds the next seed, and says what has not happened for too many of them.
     pub fn add(&mut self, ended: &Ended) {
         self.seeds += 1;
         self.hours += ended.line["hours"].as_f64().unwrap_or_default();
@@ -69,6 +86,17 @@ impl Totals {
             *self.counts.entry(name.to_owned()).or_default() += count;
         }
         self.broken.extend(ended.property().map(|property| (ended.seed, property)));
+        let missing = self.watch.as_mut().and_then(|watch| watch.next(ended.counts()));
+        if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
+            let missing = missing.join(", ");
+            eprintln!("in {WITHIN_SEEDS} seeds up to {} never: {missing}", ended.seed);
+            self.missed.push((ended.seed, missing));
+        }
+    }
+
+    /// Every promise held, and everything happened that must happen sometimes.
+    pub fn held(&self) -> bool {
+        self.broken.is_empty() && self.missed.is_empty()
     }
 
     /// In a line.
@@ -95,8 +123,7 @@ impl Run {
                 seeds.extend(first..first + count);
             }
         }
-        let (mut totals, mut watch, mut failed) = (Totals::default(), Watch::default(), false);
-        let weather = self.what.scenario == simulations::scenarios::DEFAULT && self.what.workload.is_none();
+        let mut totals = Totals::of(&self.what);
         pool::run(seeds.into_iter(), &|seed| pool::start(seed, &self.what_of(seed), None), &mut |ended| {
             if self.json {
                 print!("{}", ended.stdout);
@@ -104,31 +131,39 @@ impl Run {
                 println!("{}", text(&ended.line));
             }
             eprint!("{}", if ended.held() && self.is_judged() { "" } else { &ended.stderr });
-            failed |= !ended.held();
             totals.add(&ended);
-            if weather
-                && let Some(missing) = watch.next(ended.counts())
-                && !missing.is_empty()
-            {
-                failed = true;
-                eprintln!("in {WITHIN_SEEDS} seeds up to {} never: {}", ended.seed, missing.join(", "));
-            }
             Ok(ControlFlow::Continue(()))
         })?;
-        if self.is_judged() {
-            failed |= !self.is_enough(&totals);
-            let took = (overrides::real_time() - began).as_secs_f64();
-            eprintln!("{} in {took:.0} s", totals.line());
-        }
-        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        let took = overrides::real_time() - began;
+        eprintln!("{} in {:.0} s", totals.line(), took.as_secs_f64());
+        self.tell(&totals);
+        let as_asked = self.is_as_asked(&totals, took);
+        Ok(if totals.held() && as_asked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     /// The whole run is looked at, not only each seed.
     fn is_judged(&self) -> bool {
-        self.fresh.is_some() || self.hours_min > 0.0 || self.messages_min > 0
+        self.fresh.is_some() || self.hours_min > 0.0 || self.messages_min > 0 || self.minutes_max > 0.0
     }
 
-    fn is_enough(&self, totals: &Totals) -> bool {
+    /// Says what became of the promises.
+    fn tell(&self, totals: &Totals) {
+        for (seed, property) in &totals.broken {
+            let again = self.again(*seed);
+            eprintln!(
+                "seed {seed} broke «{property}»: waggle-sim shrink {again} makes it smaller; keep it in \
+                 simulations/seeds.txt when it is mended"
+            );
+        }
+        match (totals.broken.is_empty(), totals.missed.is_empty()) {
+            (true, true) => eprintln!("every promise held"),
+            (true, false) => eprintln!("every promise held, but not everything happened that must sometimes"),
+            (false, _) => {}
+        }
+    }
+
+    /// Whether the whole run came to enough, in time.
+    fn is_as_asked(&self, totals: &Totals, took: Duration) -> bool {
         let enough = totals.hours >= self.hours_min && totals.messages >= self.messages_min;
         if !enough {
             eprintln!(
@@ -136,10 +171,25 @@ impl Run {
                 self.hours_min, self.messages_min, totals.hours, totals.messages
             );
         }
-        for (seed, property) in &totals.broken {
-            eprintln!("seed {seed} broke «{property}»: keep it in simulations/seeds.txt when it is mended");
+        let (took_s, allowed_s) = (took.as_secs_f64(), self.minutes_max * 60.0);
+        let slow = allowed_s > 0.0 && took_s > allowed_s;
+        if slow {
+            eprintln!(
+                "too slow: it took {took_s:.1} s and was allowed {allowed_s:.1} s; the machine's load may be the reason"
+            );
         }
-        enough
+        enough && !slow
+    }
+
+    /// How another verb is told of a seed: its number, and whatever is not as it is by itself.
+    fn again(&self, seed: u64) -> String {
+        let (all, mut told) = (self.what_of(seed).arguments(), seed.to_string());
+        let plain = What { scenario: scenarios::DEFAULT.to_owned(), ..What::default() }.arguments();
+        for argument in all.strip_prefix(plain.as_slice()).unwrap_or(&all) {
+            told.push(' ');
+            told.push_str(argument);
+        }
+        told
     }
 
     /// What is run with a seed: its kept plan, if it has one.

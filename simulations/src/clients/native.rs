@@ -10,8 +10,7 @@ use crate::{
         knows::Knows,
     },
     plan::Do,
-    promises::{deleted_is_gone, own_words, revoked},
-    world::report::Violation,
+    promises::{deleted_is_gone, in_order, one_place, revoked, sense},
 };
 use futures::SinkExt;
 use proto::{
@@ -173,12 +172,9 @@ impl Native {
                 _ => continue,
             };
             self.person.hears(payload);
-            match frame::decode_server(payload, self.form) {
+            match sense::native(&self.person.who(), payload, self.form) {
                 Ok(frame) => self.hear(frame),
-                Err(error) => {
-                    let detail = format!("{} was sent {error}", self.person.who());
-                    return self.person.world.violate(Violation::new("frames parse", detail));
-                }
+                Err(violation) => return self.person.world.violate(violation),
             }
         }
     }
@@ -352,7 +348,7 @@ impl Native {
             Some(Say::Deliver(deliver)) => {
                 self.person.world.count("deliveries", deliver.events.len() as u64);
                 let name = self.person.name_of(&deliver.channel);
-                let asked = self.opened.saturating_sub(own_words::STALE_MAX);
+                let asked = self.opened.saturating_sub(self.person.stale_max);
                 self.person.judge(deleted_is_gone::events(&oracle.book(), &name, asked, &deliver.events));
                 for event in &deliver.events {
                     self.person.judge(oracle.shown(number, &name, event));
@@ -369,8 +365,8 @@ impl Native {
                     self.person.world.count("pages", 1);
                     let name = self.person.name_of(&page.channel);
                     // Under rule F6 a replaced owner may answer for as long as its claim counts as confirmed.
-                    let asked = open.asked.saturating_sub(own_words::STALE_MAX);
-                    self.person.judge(oracle.page(&name, asked, &page));
+                    let asked = open.asked.saturating_sub(self.person.stale_max);
+                    self.person.judge(oracle.page(number, &name, asked, &page));
                 }
             }
             Some(Say::Typed(typed)) => self.person.hears_typing(&typed.channel, &typed.user),
@@ -384,13 +380,9 @@ impl Native {
             }
             Some(Say::Lagging(_)) => self.person.world.count("client.lagged", 1),
             Some(Say::GoAway(_)) => self.hang_up = true,
-            Some(Say::Beacon(beacon)) if beacon.tails.is_empty() => {
-                let detail = format!("{} was sent a beacon about nothing", self.person.who());
-                self.person.world.violate(Violation::new("frames say something", detail));
-            }
             Some(Say::SkipTo(skip)) => {
                 let detail = format!("{} was sent to {} of {}", self.person.who(), skip.seq, skip.channel);
-                self.person.world.violate(Violation::new("nothing is skipped that is kept", detail));
+                self.person.world.violate(in_order::PROMISE.broken(detail));
             }
             _ => {}
         }
@@ -410,7 +402,7 @@ impl Native {
             (Ask::Mark(_), _) => return self.person.world.count("messages", 1),
             (_, "changed retry") => {
                 let detail = format!("{} used a key again for other words, and was acknowledged", open.key);
-                return self.person.world.violate(Violation::new("one place for one key", detail));
+                return self.person.world.violate(one_place::PROMISE.broken(detail));
             }
             (Ask::Post(_), _) => self.knows.wrote(&open.channel, ack.us),
             _ => {}

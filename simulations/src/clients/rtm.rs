@@ -12,7 +12,7 @@ use crate::{
         logs::text_hash,
     },
     plan::Do,
-    world::report::Violation,
+    promises::sense,
 };
 use futures::SinkExt;
 use proto::ts;
@@ -77,9 +77,9 @@ impl Rtm {
             match ear.listen(&self.person, &mut socket, wait).await {
                 Heard::Message(Message::Text(text)) => {
                     self.person.hears(text.as_bytes());
-                    let Ok(frame) = serde_json::from_str::<Value>(&text) else {
-                        let detail = format!("{} was sent {text}", self.person.who());
-                        return self.person.world.violate(Violation::new("frames parse", detail));
+                    let frame = match sense::rtm(&self.person.who(), &text) {
+                        Ok(frame) => frame,
+                        Err(violation) => return self.person.world.violate(violation),
                     };
                     hello |= frame["type"] == "hello";
                     self.hear(&frame, &mut last);
@@ -102,21 +102,35 @@ impl Rtm {
                     self.person.types(&channel);
                     self.say(socket, &json!({ "type": "typing", "channel": channel })).await?;
                 }
+                Do::Flood { channel, count } => {
+                    for _ in 0..count {
+                        self.post(socket, channel, 6, None).await?;
+                    }
+                }
                 Do::Post { channel, words, mention, .. } => {
-                    let Some(channel) = self.person.channel(channel) else { continue };
-                    let (text, key) = (self.person.text(words, mention), self.person.key());
-                    self.asked += 1;
-                    self.person.sends(&key, RTM_POST, &channel, Some(&text), None);
-                    self.person.world.count("commands", 1);
-                    let frame =
-                        json!({ "id": self.asked, "type": "message", "channel": channel, "text": text });
-                    self.open.insert(self.asked, Waiting { key, channel });
-                    self.say(socket, &frame).await?;
+                    self.post(socket, channel, words, mention).await?
                 }
                 _ => {}
             }
         }
         Some(())
+    }
+
+    async fn post(
+        &mut self,
+        socket: &mut Socket,
+        channel: usize,
+        words: usize,
+        mention: Option<usize>,
+    ) -> Option<()> {
+        let Some(channel) = self.person.channel(channel) else { return Some(()) };
+        let (text, key) = (self.person.text(words, mention), self.person.key());
+        self.asked += 1;
+        self.person.sends(&key, RTM_POST, &channel, Some(&text), None);
+        self.person.world.count("commands", 1);
+        let frame = json!({ "id": self.asked, "type": "message", "channel": channel, "text": text });
+        self.open.insert(self.asked, Waiting { key, channel });
+        self.say(socket, &frame).await
     }
 
     async fn say(&self, socket: &mut Socket, frame: &Value) -> Option<()> {
@@ -127,10 +141,6 @@ impl Rtm {
     fn hear(&mut self, frame: &Value, last: &mut BTreeMap<String, u64>) {
         if let Some(id) = frame["reply_to"].as_u64() {
             return self.answered(id, frame);
-        }
-        if !frame["type"].is_string() {
-            let detail = format!("{} was sent {frame}, which RTM does not know", self.person.who());
-            self.person.world.violate(Violation::new("frames say something", detail));
         }
         if let ("user_typing", Some(channel), Some(user)) =
             (frame["type"].as_str().unwrap_or_default(), frame["channel"].as_str(), frame["user"].as_str())

@@ -3,6 +3,7 @@
 
 use crate::{
     clients::PORT,
+    promises::tenants,
     world::{World, machine::MachineId},
 };
 use cluster::host::{Entropy, Host};
@@ -39,7 +40,14 @@ pub async fn visit(world: World, me: MachineId, host: Host, server: MachineId, c
         }
         let mut answer = vec![0; 512];
         // Whatever comes, until nothing does.
-        while let Ok(1..) = stream.read(&mut answer).await {}
+        let mut heard = Vec::new();
+        while let Ok(bytes @ 1..) = stream.read(&mut answer).await {
+            heard.extend_from_slice(&answer[..bytes]);
+        }
+        // No workspace has this number: nothing of any is theirs.
+        if let Err(violation) = tenants::seen(usize::MAX, usize::MAX, &heard) {
+            world.violate(violation);
+        }
     };
     // Whoever stays longer goes.
     let _ = host.timeout(STAYS, talk).await;

@@ -3,7 +3,7 @@
 use crate::{
     clients::strangers,
     faults::{Fault, Lie, PANICS, Way},
-    stage::{self, Stage, site::Site},
+    stage::{self, Stage, site::Site, storm::Mood},
     world::{
         World,
         clock::Skew,
@@ -31,7 +31,10 @@ fn ms(count: u64) -> Duration {
 impl Stage {
     /// Strikes, and heals what heals by itself. Completes when it is over.
     pub async fn strike(self: Arc<Self>, fault: Fault, chance: Entropy) -> Result<(), Violation> {
-        self.world.count_of("fault", fault.name());
+        let waits = matches!(fault, Fault::CrashAt { .. } | Fault::CrashLoop { .. } | Fault::Takeover { .. });
+        if !waits {
+            self.struck(fault.name());
+        }
         self.world.note(None, "fault", [0, 0], fault.name());
         self.world.tell(|| format!("{}: {fault:?}", fault.name()));
         match (fault.site(), fault.client()) {
@@ -45,6 +48,11 @@ impl Stage {
                 Ok(())
             }
         }
+    }
+
+    /// Counts a fault. Those that wait for their moment are counted when it has come.
+    fn struck(&self, name: &str) {
+        self.world.count_of("fault", name);
     }
 
     async fn at_site(&self, site: &Arc<Site>, fault: Fault, chance: Entropy) -> Result<(), Violation> {
@@ -124,30 +132,31 @@ impl Stage {
         host.spawn("stranger", visit);
     }
 
-    /// Weather of a store.
+    /// Weather of a store. Each kind ends by itself: others may last longer.
     async fn in_a_mood(&self, site: &Site, fault: Fault) {
-        let for_ms = match fault {
+        let change: (u64, fn(&mut Mood)) = match fault {
             Fault::SlowStore { late_ms, for_ms, .. } => {
                 site.moods.lock().late = Some(ms(late_ms));
-                for_ms
+                (for_ms, |mood| mood.late = None)
             }
             Fault::LyingStore { lie, one_in, for_ms, .. } => {
                 site.moods.lock().lie = Some((lie, one_in));
-                for_ms
+                (for_ms, |mood| mood.lie = None)
             }
             Fault::Throttled { one_in, for_ms, .. } => {
                 site.moods.lock().throttle = Some(one_in);
-                for_ms
+                (for_ms, |mood| mood.throttle = None)
             }
             Fault::Refused { for_ms, .. } => {
                 site.moods.lock().refuses = true;
-                for_ms
+                (for_ms, |mood| mood.refuses = false)
             }
             // Bit rot waits for the end.
             _ => return,
         };
+        let (for_ms, end) = change;
         self.world.sleep(ms(for_ms)).await;
-        *site.moods.lock() = Default::default();
+        end(&mut site.moods.lock());
     }
 
     async fn at_client(&self, client: usize, fault: Fault) {
@@ -241,6 +250,7 @@ impl Stage {
             self.world.disarm(machine);
             return Ok(());
         }
+        self.struck("crash-at");
         self.world.tell(|| format!("{} dies at «{}»", site.id, point.name()));
         self.back(site, ms(down_ms)).await
     }
@@ -249,6 +259,7 @@ impl Stage {
         if site.repairing.swap(true, Relaxed) {
             return Ok(());
         }
+        self.struck("crash-loop");
         self.world.crash(site.machine(), Crash::Process);
         for number in 0..times {
             self.world.sleep(ms(100)).await;
@@ -277,6 +288,7 @@ impl Stage {
         // Some requests are still on their way to the store when it freezes, and land when another has begun.
         site.moods.lock().lie = Some((Lie::Late, 2));
         self.world.sleep(REQUESTS_STRAY).await;
+        self.struck("takeover");
         self.world.pause(frozen, ms(frozen_ms));
         site.moods.lock().lie = None;
         self.world.sleep(NOTICED).await;

@@ -134,6 +134,8 @@ pub struct Book {
     pub told: Vec<Told>,
     /// What pages held, by workspace and channel: each seq, and what stood there.
     pub pages: BTreeMap<String, BTreeSet<(u64, Print)>>,
+    /// Who was given a page of what: client, workspace and channel.
+    pub readers: BTreeSet<(usize, String)>,
     /// Words that went out without a key, and where: workspace and channel, hash.
     pub unkeyed: BTreeSet<(String, u64)>,
     /// Who ever typed: workspace and channel, user.

@@ -6,7 +6,7 @@ use crate::{
     faults::{Fault, KINDS, Lie, PANICS, Way},
     plan::{
         Channel, Client, Deed, Device, Do, Plan, Site, Timed, Workspace,
-        workload::{self, CROWD_MOST_ONE_IN, CROWD_SMALLER_BY, DEVICES, STADIUM_ONE_IN, WORKLOADS, Workload},
+        workload::{self, CROWD_SMALLER_BY, DEVICES, STADIUM_ONE_IN, WORKLOADS, Workload},
     },
     stage::operator::ADMIN_VERBS,
 };
@@ -16,6 +16,16 @@ use cluster::host::{Entropy, FaultPoint};
 pub const WORKSPACES_MIN: u64 = 3;
 /// Length of the weather, ms, at least and at most.
 const WEATHER_MS: (u64, u64) = (10_000, 23_000);
+/// One seed in so many has weather that outlasts a connection which is none, and a pause of a minute.
+const LONG_ONE_IN: u64 = 20;
+/// Length of that weather, ms.
+const LONG_MS: (u64, u64) = (70_000, 90_000);
+/// In it everybody does so much less in the same time.
+const LONG_SLOWER_BY: u64 = 5;
+/// How long a connection is none: longer than clients and nodes wait before they give one up.
+const HALF_OPEN_MS: u64 = 60_000;
+/// Longest time that a machine is frozen, ms.
+const PAUSE_MS_MAX: u64 = 60_000;
 /// Longest access of a disk, ms: where it is short nobody waits, where it is long much shares a commit.
 const ACCESS_MS: [u64; 3] = [2, 20, 30];
 /// One kind of fault in so many is part of a seed.
@@ -50,12 +60,14 @@ pub struct Wish<'a> {
 pub fn plan(chance: &Entropy, wish: Wish<'_>) -> Plan {
     let workload = pick_workload(&chance.fork("workload"), wish.workload);
     let length = chance.fork("length");
-    let clears_at_ms = wish.length_ms.unwrap_or_else(|| between(&length, WEATHER_MS));
+    let long = wish.length_ms.is_none() && length.chance(1, LONG_ONE_IN);
+    let drawn = || between(&length, if long { LONG_MS } else { WEATHER_MS });
+    let clears_at_ms = wish.length_ms.unwrap_or_else(drawn);
     let who = chance.fork("who");
     let sites: Vec<Site> = (0..1 + who.below(3)).map(|_| site(&who)).collect();
     let aged = who.chance(1, AGED_ONE_IN);
     let workspaces: Vec<Workspace> = (0..WORKSPACES_MIN as usize)
-        .map(|at| workspace(&who, workload, at % sites.len(), aged && at == 0))
+        .map(|at| workspace(&who, workload, at % sites.len(), at == 0, aged))
         .collect();
     let clients = clients(&who, workload, &workspaces);
     let mut plan = Plan {
@@ -69,7 +81,8 @@ pub fn plan(chance: &Entropy, wish: Wish<'_>) -> Plan {
         // Making a crowd of thousands within tight limits takes hours.
         tight: who.chance(1, 3) && workload.silent_members.1 == 0,
     };
-    plan.deeds = deeds(&chance.fork("deeds"), workload, &plan);
+    let gap_ms = workload.gap_ms * if long { LONG_SLOWER_BY } else { 1 };
+    plan.deeds = deeds(&chance.fork("deeds"), workload, gap_ms, &plan);
     plan.faults = faults(&chance.fork("faults"), &plan);
     plan
 }
@@ -112,7 +125,8 @@ fn site(chance: &Entropy) -> Site {
     Site { offset_us, drift_ppm, remote_store, access_ms: ACCESS_MS[below(chance, ACCESS_MS.len())] }
 }
 
-fn workspace(chance: &Entropy, workload: &Workload, site: usize, aged: bool) -> Workspace {
+/// The first of them has what is rare: a channel that is old, or a crowd of the largest size.
+fn workspace(chance: &Entropy, workload: &Workload, site: usize, first: bool, aged: bool) -> Workspace {
     let people = between(chance, workload.people) as usize;
     let channels = (0..between(chance, workload.channels))
         .map(|number| {
@@ -121,17 +135,16 @@ fn workspace(chance: &Entropy, workload: &Workload, site: usize, aged: bool) -> 
             Channel {
                 members,
                 private: !all && chance.chance(1, 4),
-                silent_members: if all { crowd(chance, workload) } else { 0 },
-                aged: if all && aged { between(chance, AGED_MESSAGES) as usize } else { 0 },
+                silent_members: if all { crowd(chance, workload, first) } else { 0 },
+                aged: if all && first && aged { between(chance, AGED_MESSAGES) as usize } else { 0 },
             }
         })
         .collect();
     Workspace { site, people, channels }
 }
 
-fn crowd(chance: &Entropy, workload: &Workload) -> usize {
+fn crowd(chance: &Entropy, workload: &Workload, largest: bool) -> usize {
     let (fewest, most) = workload.silent_members;
-    let largest = most == 0 || chance.chance(1, CROWD_MOST_ONE_IN);
     let drawn = if largest { most } else { between(chance, (fewest, most / CROWD_SMALLER_BY)) };
     drawn as usize
 }
@@ -150,19 +163,19 @@ fn clients(chance: &Entropy, workload: &Workload, workspaces: &[Workspace]) -> V
     clients
 }
 
-fn deeds(chance: &Entropy, workload: &Workload, plan: &Plan) -> Vec<Deed> {
+fn deeds(chance: &Entropy, workload: &Workload, gap_ms: u64, plan: &Plan) -> Vec<Deed> {
     let left_out = |name: &str| name != "post" && chance.fork(name).chance(1, LEFT_OUT_ONE_IN);
     let weights: Vec<_> = workload.deeds.iter().filter(|(name, _)| !left_out(name)).copied().collect();
     let mut deeds = Vec::new();
     for (number, client) in plan.clients.iter().enumerate() {
         let own = chance.fork(&format!("client/{number}"));
-        let mut at_ms = own.below(workload.gap_ms * 2);
+        let mut at_ms = own.below(gap_ms * 2);
         while at_ms < plan.clears_at_ms {
             let may = weights.iter().filter(|(name, _)| can(client.device, name)).copied();
             let name = weighted(&own, may);
             let what = deed(&own, name, client, &plan.workspaces[client.workspace]);
             deeds.push(Deed { at_ms, client: number, what });
-            at_ms += 1 + own.below(workload.gap_ms * 2);
+            at_ms += 1 + own.below(gap_ms * 2);
         }
     }
     deeds.sort_by_key(|deed| deed.at_ms);
@@ -232,12 +245,19 @@ fn faults(chance: &Entropy, plan: &Plan) -> Vec<Timed> {
             continue;
         }
         for _ in 0..1 + own.below(OF_KIND_MAX) {
-            let at_ms = between(&own, (500, plan.clears_at_ms.saturating_sub(1000).max(501)));
+            let at_ms = between(&own, (500, latest(kind.name, plan.clears_at_ms)));
             faults.extend(fault(&own, kind.name, plan).map(|what| Timed { at_ms, what }));
         }
     }
     faults.sort_by_key(|fault| fault.at_ms);
     faults
+}
+
+/// When a fault of this kind strikes at the latest: its whole length before the weather clears, where there is room.
+fn latest(name: &str, clears_at_ms: u64) -> u64 {
+    let latest = clears_at_ms.saturating_sub(1000).max(501);
+    let whole = if name == "half-open" { HALF_OPEN_MS } else { 0 };
+    latest.checked_sub(whole).filter(|at_ms| *at_ms > 500).unwrap_or(latest)
 }
 
 /// A fault of this kind; `None` where there is nothing that it could strike.
@@ -278,11 +298,11 @@ fn fault(chance: &Entropy, name: &str, plan: &Plan) -> Option<Fault> {
             for_ms: down_ms,
         },
         "bit-rot" => Fault::BitRot { site, flips: 1 + below(chance, 12) },
-        "pause" => Fault::Pause { site, for_ms: between(chance, (10, 30_000)) },
+        "pause" => Fault::Pause { site, for_ms: between(chance, (10, PAUSE_MS_MAX.min(plan.clears_at_ms))) },
         "clock-step" => Fault::ClockStep { site, by_ms: between(chance, (0, 7_200_000)) as i64 - 3_600_000 },
         "clock-drift" => Fault::ClockDrift { site, ppm: between(chance, (0, 20_000)) as i64 - 10_000 },
         "cut" => Fault::Cut { client, way, for_ms },
-        "half-open" => Fault::HalfOpen { client, for_ms: 60_000 },
+        "half-open" => Fault::HalfOpen { client, for_ms: HALF_OPEN_MS },
         "delay" => Fault::Delay { client, late_ms: between(chance, (20, 3_000)), for_ms },
         "reset" => Fault::Reset { client },
         "client-pause" => Fault::ClientPause { client, for_ms: between(chance, (100, 40_000)) },

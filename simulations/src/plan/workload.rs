@@ -17,7 +17,7 @@ pub struct Workload {
     pub people: (u64, u64),
     /// Channels of a workspace, fewest and most.
     pub channels: (u64, u64),
-    /// Members of its first channel who never connect, fewest and most; see [`CROWD_MOST_ONE_IN`].
+    /// Members of its first channel who never connect, fewest and most; see [`CROWD_SMALLER_BY`].
     pub silent_members: (u64, u64),
     /// Mean time between two deeds of a client, ms.
     pub gap_ms: u64,
@@ -192,9 +192,8 @@ pub const WORKLOADS: &[Workload] = &[
 
 /// One seed in so many lives in the stadium, whose making takes long.
 pub const STADIUM_ONE_IN: u64 = 500;
-/// One crowd in so many is the largest; the others are small ones, for ten thousand take as long as a hundred seeds.
-pub const CROWD_MOST_ONE_IN: u64 = 8;
-/// A small crowd is smaller than the largest by this.
+/// The first of its crowds is the largest. The others are smaller by this, for ten thousand take as long as a hundred
+/// seeds.
 pub const CROWD_SMALLER_BY: u64 = 10;
 
 /// The workload of this name.

@@ -8,7 +8,7 @@ use crate::{
     },
     world::report::Violation,
 };
-use proto::v1::{Event, event::Body};
+use proto::v1::{ConversationKind, Event, event::Body};
 use std::collections::BTreeMap;
 
 /// See above.
@@ -54,6 +54,15 @@ impl<'a> Moves<'a> {
     }
 }
 
+/// Whether only members may know what was ever said in a conversation.
+fn is_closed(log: &[Event]) -> bool {
+    let created = log.iter().find_map(|event| match &event.body {
+        Some(Body::Created(created)) => Some(created.kind()),
+        _ => None,
+    });
+    created.is_some_and(|kind| kind != ConversationKind::Public)
+}
+
 /// Nobody was shown anything that happened while they were not a member.
 pub fn judge(book: &Book, logs: &Logs, user_of: &dyn Fn(usize) -> String) -> Result<(), Violation> {
     for (client, channels) in &book.shown {
@@ -75,6 +84,12 @@ pub fn judge(book: &Book, logs: &Logs, user_of: &dyn Fn(usize) -> String) -> Res
                 }
             }
         }
+    }
+    for (client, channel) in &book.readers {
+        let (user, log) = (user_of(*client), logs.of(channel));
+        PROMISE.holds(!is_closed(log) || Moves::of(log).0.contains_key(user.as_str()), || {
+            format!("client {client} of {user} was given a page of {channel} and never was a member")
+        })?;
     }
     let mut moves: BTreeMap<&str, Moves<'_>> = BTreeMap::new();
     for told in &book.told {

@@ -1,7 +1,7 @@
-//! Nothing outlives what it belongs to: no panic goes unnoticed, no actor, session or connection stays behind.
+//! No actor, session or connection outlives what it belongs to.
 
 use super::Promise;
-use crate::world::{gauges::Gauges, report::Violation};
+use crate::world::report::Violation;
 use std::collections::BTreeMap;
 
 /// See above.
@@ -21,13 +21,4 @@ pub fn after_all_left(sessions: usize, tasks: &[BTreeMap<&str, usize>]) -> Resul
 pub fn after_a_blackout() -> Result<(), Violation> {
     let left = ractor::registry::get_all_pids().len();
     PROMISE.holds(left == 0, || format!("{left} actors outlived their nodes"))
-}
-
-/// Panics that an actor's supervisor caught: those that were planned.
-pub fn no_panics(gauges: &Gauges, planned: u64) -> Result<(), Violation> {
-    let names = ["waggle_channel_panics_total", "waggle_slot_panics_total", "waggle_task_panics_total"];
-    let panics: u64 = names.iter().map(|name| gauges.sum(name)).sum();
-    PROMISE.holds(panics <= planned, || {
-        format!("{panics} panics were caught and counted, {planned} of them were planned")
-    })
 }

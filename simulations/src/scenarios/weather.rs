@@ -10,8 +10,8 @@ use crate::{
     oracle::Logs,
     plan::{Plan, draw},
     promises::{
-        self, answered, answered::HEALED_WITHIN, bounds, copies, everyone_level, nothing_left, one_owner,
-        rot_is_named,
+        self, answered, answered::HEALED_WITHIN, bounds, copies, everyone_level, no_panic, nothing_left,
+        one_owner, rot_is_named,
     },
     scenarios::Settings,
     stage::{self, Stage, gossip, is_admins, site, storm::LATE_REQUEST, tenant::log_name},
@@ -19,9 +19,10 @@ use crate::{
         World,
         machine::Crash,
         panics::{ENGINE_MAY_PANIC, PLANNED_PANICS},
-        report::Violation,
+        report::{PLANNED, Violation},
     },
 };
+use actors::channel::FOLLOW_UP;
 use cells::storage::{RedbStore, StorageConfig};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
@@ -45,6 +46,7 @@ pub fn plan(world: &World, settings: &Settings) -> Plan {
 /// Runs it.
 pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
     let plan = plan(&world, &settings);
+    world.count(PLANNED, 1);
     world.count_of("workload", &plan.workload);
     let mut stage = Stage::build(&world, plan).await?;
     stage.invite().await?;
@@ -118,8 +120,8 @@ async fn heal(stage: &Stage) -> Result<(), Violation> {
         stage.world.sleep(LOOK).await;
         let open = stage.oracle.open();
         let busy = stage.places.iter().filter(|place| place.busy.load(Relaxed) > 0).count();
-        let late = late_requests(stage);
-        let answered = open.is_empty() && busy == 0 && late == 0;
+        let (late, follow_ups) = (under_way(stage, LATE_REQUEST), under_way(stage, FOLLOW_UP));
+        let answered = open.is_empty() && busy == 0 && late == 0 && follow_ups == 0;
         let behind = if answered { behind(stage).await } else { Vec::new() };
         if answered && behind.is_empty() {
             // What an operator had under way when the weather cleared may still land.
@@ -142,16 +144,20 @@ async fn heal(stage: &Stage) -> Result<(), Violation> {
             );
         }
         answered::PROMISE.holds(answered, || {
-            format!("{busy} clients wait for answers, {late} requests have not reached their store")
+            format!(
+                "{busy} clients wait for answers, {late} requests have not reached their store, {follow_ups} logs have \
+                 not been told of what happened in others"
+            )
         })?;
         return Err(everyone_level::PROMISE.broken(behind.join(", ")));
     }
 }
 
-/// Requests on their way to a store, of which nobody waits for the answer.
-fn late_requests(stage: &Stage) -> usize {
+/// Tasks of this name on any machine: requests on their way to a store, of which nobody waits for the answer; what
+/// events of one log make others do.
+fn under_way(stage: &Stage, name: &str) -> usize {
     let tasks = stage.sites.iter().flat_map(|site| site.up()).map(|machine| stage.world.tasks(machine));
-    tasks.filter_map(|tasks| tasks.get(LATE_REQUEST).copied()).sum()
+    tasks.filter_map(|tasks| tasks.get(name).copied()).sum()
 }
 
 async fn behind(stage: &Stage) -> Vec<String> {
@@ -197,7 +203,8 @@ async fn everybody_leaves(stage: &Stage) -> Result<(), Violation> {
         stage.sites.iter().filter_map(|site| site.node()).map(|node| node.gateway.sessions()).sum();
     let tasks = stage.sites.iter().map(|site| world.tasks(site.machine())).collect::<Vec<_>>();
     nothing_left::after_all_left(sessions, &tasks)?;
-    nothing_left::no_panics(gauges, world.counted(PLANNED_PANICS))?;
+    no_panic::caught(gauges, world.counted(PLANNED_PANICS))?;
+    stage.sites.iter().try_for_each(|site| bounds::queues(gauges, site.limits()))?;
     copies::at_most_one(gauges.sum("waggle_fanout_copies_total"), gauges.sum("waggle_events_total"))?;
     let before = gauges.sum("waggle_fanout_copies_total");
     stage::speak_to_nobody(stage).await?;
@@ -243,8 +250,6 @@ async fn rot(stage: &Stage, logs: &Logs) -> Result<(), Violation> {
                 rot_is_named::as_it_was(&name, logs.of(&name), &events)?;
             }
         }
-        // Closing a damaged file may end the process: redb panics in the clean-up after its own panic.
-        std::mem::forget(store);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! cut links and slow nodes before channels depend on them.
 
 use crate::{
-    promises::one_owner,
+    promises::{nodes_meet, one_owner},
     stage::site::{Site, lock},
     world::{World, report::Violation},
 };
@@ -176,9 +176,7 @@ pub fn settled(paper: &Paper, sites: &[Arc<Site>]) -> Result<(), Violation> {
     let owned =
         |site: &Arc<Site>| site.node().map_or(0, |node| table.now().owned_by(&member(&node.me)).count());
     let owned: Vec<usize> = sites.iter().map(owned).collect();
-    Violation::unless(owned.iter().sum::<usize>() == usize::from(PLAYED), "a cell settles", || {
-        format!("of {PLAYED} slots the nodes that run own {owned:?}")
-    })
+    nodes_meet::settled(&owned, usize::from(PLAYED))
 }
 
 #[cfg(test)]

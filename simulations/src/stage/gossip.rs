@@ -2,6 +2,7 @@
 //! heard the present life of every other one.
 
 use crate::{
+    promises::nodes_meet,
     stage::{
         cell::{self, Paper, Player, Sight},
         site::{Site, lock},
@@ -111,9 +112,9 @@ fn heard(world: &World, sites: &[Arc<Site>]) -> Result<(), Violation> {
             let (boot, times) = heard.get(&other.id).copied().unwrap_or_default();
             world.count("gossip", times);
             // A node that has taken another's place is found by its address, which links do not ask for yet.
-            Violation::unless(site.has_moved() || Some(boot) == other.boot_id(), "links come back", || {
-                format!("{} last heard life {boot:x} of {}", site.id, other.id)
-            })?;
+            if !site.has_moved() {
+                nodes_meet::heard(site.id.as_str(), other.id.as_str(), boot, other.boot_id())?;
+            }
         }
     }
     Ok(())

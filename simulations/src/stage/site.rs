@@ -2,6 +2,7 @@
 
 use crate::{
     clients::PORT,
+    promises::whole_serves,
     stage::{
         cell::{Paper, Player},
         gossip::Gossip,
@@ -205,6 +206,14 @@ impl Site {
     pub fn has_moved(&self) -> bool {
         self.machine() != self.machines[0]
     }
+    /// Whether another node may have its store.
+    pub fn store_is_remote(&self) -> bool {
+        self.store_machine.is_some()
+    }
+    /// Limits of its node.
+    pub fn limits(&self) -> &Config {
+        &self.config
+    }
     /// From now on people are sent to the other machine.
     pub fn redirect(&self) {
         self.address.store(self.spare().0, Relaxed);
@@ -212,7 +221,7 @@ impl Site {
 
     /// The engine, on the machine of the node or on one of its own.
     fn open_store(&self, host: &Host) -> Result<(RedbStore, Option<Host>), Violation> {
-        let broken = |error: OpenError| Violation::new("the store always opens", error.to_string());
+        let broken = |error: OpenError| whole_serves::failed("the store did not open", error);
         let config = StorageConfig { cache_bytes: CACHE_BYTES, ..StorageConfig::default() };
         let Some(machine) = self.store_machine else {
             self.disk_at_crash(self.machine());
@@ -264,7 +273,7 @@ impl Site {
                     return Err(NotUp::Died);
                 }
                 Err(error) => {
-                    return Err(NotUp::Broken(Violation::new("a node always starts", error.to_string())));
+                    return Err(NotUp::Broken(whole_serves::failed("the node did not start", error)));
                 }
             };
             Ok((node, me))
@@ -366,7 +375,7 @@ impl Site {
         let (events, error) = read_all(&*store, log).await;
         match error {
             None => Ok(events),
-            Some(error) => Err(Violation::new("a whole store answers", format!("{log:?}: {error}"))),
+            Some(error) => Err(whole_serves::failed(&format!("{log:?}"), error)),
         }
     }
 }

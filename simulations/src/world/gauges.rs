@@ -72,8 +72,9 @@ impl GaugeFn for Cell {
     fn decrement(&self, by: f64) {
         self.0.store(self.0.load(Relaxed).saturating_sub(by as u64), Relaxed);
     }
+    /// Those that are set are peaks, each node's own: the highest of all counts.
     fn set(&self, value: f64) {
-        self.0.store(value as u64, Relaxed);
+        self.0.fetch_max(value as u64, Relaxed);
     }
 }
 
@@ -104,8 +105,11 @@ mod tests {
             metrics::counter!("reads", "of" => "head").increment(4);
             metrics::gauge!("open").increment(2.0);
             metrics::gauge!("open").decrement(1.0);
+            metrics::gauge!("peak").set(9.0);
+            metrics::gauge!("peak").set(4.0);
         });
         assert_eq!((gauges.sum("reads"), gauges.labelled("reads", "log"), gauges.sum("open")), (7, 3, 1));
-        assert_eq!(gauges.all().into_iter().collect::<Vec<_>>(), [("open".into(), 1), ("reads".into(), 7)]);
+        let all = [("open".into(), 1), ("peak".into(), 9), ("reads".into(), 7)];
+        assert_eq!(gauges.all().into_iter().collect::<Vec<_>>(), all);
     }
 }

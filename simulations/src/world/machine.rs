@@ -166,7 +166,7 @@ impl World {
             let (hooks, tasks) = (std::mem::take(&mut seat.on_crash), std::mem::take(&mut seat.tasks));
             (life, hooks, tasks, std::mem::take(&mut seat.held))
         };
-        self.count("fault.crash", 1);
+        self.count("world.crash", 1);
         self.note(Some(machine), "crash", [crash as u64, tasks.len() as u64], "");
         hooks.into_iter().for_each(|hook| hook(crash));
         self.hang_up(life, crash);
@@ -209,7 +209,7 @@ impl World {
             seat.paused = true;
             Life { machine, boot: seat.boot }
         };
-        self.count("fault.pause", 1);
+        self.count("world.pause", 1);
         self.note(Some(machine), "pause", [clock::nanos(span), 0], "");
         let world = self.clone();
         self.schedule(span, None, "resume", [u64::from(machine.0), life.boot], move || world.release(life));
@@ -245,7 +245,7 @@ impl World {
 
     /// Sets a machine's clock: a step, a drift, or both.
     pub fn set_skew(&self, machine: MachineId, skew: Skew) {
-        self.count("fault.clock", 1);
+        self.count("world.clock", 1);
         self.note(Some(machine), "clock", [skew.offset_us as u64, skew.drift_ppm as u64], "");
         let now = self.now_ns();
         let mut state = self.state();

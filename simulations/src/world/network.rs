@@ -135,7 +135,7 @@ impl World {
 
     /// Cuts the way from one machine to another; the way back stays.
     pub fn cut(&self, from: MachineId, to: MachineId) {
-        self.count("fault.cut", 1);
+        self.count("world.cut", 1);
         self.note(Some(from), "cut", [u64::from(to.0), 0], "");
         self.network().cut.insert((from, to));
     }
@@ -164,7 +164,7 @@ impl World {
 
     /// Resets every connection between two machines, as a middle box that forgot them would.
     pub fn reset(&self, one: MachineId, other: MachineId) {
-        self.count("fault.reset", 1);
+        self.count("world.reset", 1);
         let wires = self.network().living();
         for wire in wires {
             let [first, second] = wire.ends;

@@ -1,6 +1,9 @@
 //! Panics: runtime and actors catch them, so only a hook sees them all. An unplanned one is a broken promise.
 
-use crate::world::{Inner, World, report::Violation};
+use crate::{
+    promises::no_panic,
+    world::{Inner, World},
+};
 use std::{
     cell::RefCell,
     panic::{self, PanicHookInfo},
@@ -53,6 +56,6 @@ fn seen(world: &World, info: &PanicHookInfo<'_>) {
         world.count("panics.engine", 1);
     } else {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        world.violate(Violation::new("no unhandled panic", format!("{text} at {place}")));
+        world.violate(no_panic::PROMISE.broken(format!("{text} at {place}")));
     }
 }

@@ -3,6 +3,9 @@
 use cluster::host::FaultPoint;
 use std::{collections::BTreeMap, time::Duration};
 
+/// Count of a run that follows a plan.
+pub const PLANNED: &str = "plans";
+
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{property}: {detail}")]
@@ -52,8 +55,13 @@ impl Report {
     pub fn counted(&self, name: &str) -> u64 {
         self.counters.get(name).copied().unwrap_or_default()
     }
-    /// Faults of all kinds: counts whose name starts with `fault.`.
+    /// Faults of all kinds that a plan had in store and that struck: counts whose name starts with `fault.`. Scenarios
+    /// without a plan do to the world what it counts as `world.`.
     pub fn faults(&self) -> u64 {
-        self.counters.iter().filter(|(name, _)| name.starts_with("fault.")).map(|(_, count)| count).sum()
+        let of = |group: &str| {
+            let counts = self.counters.iter().filter(|(name, _)| name.starts_with(group));
+            counts.map(|(_, count)| count).sum()
+        };
+        if self.counted(PLANNED) > 0 { of("fault.") } else { of("world.") }
     }
 }

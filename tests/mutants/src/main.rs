@@ -3,10 +3,11 @@
 //! `cargo mutants` builds once for each mutant, which for these crates is half a day. Here every mutant is compiled
 //! into a copy of the workspace at once, behind a check of a number that the environment gives, and each then costs
 //! what its tests cost. A mutant is killed if a unit test or a simulated day fails with it. See `mutate` for what is
-//! mutated.
+//! mutated, and `survivors.txt` for why some are not killed.
 
 mod mutate;
 mod run;
+mod survivors;
 mod tree;
 
 use anyhow::Context;
@@ -37,6 +38,8 @@ fn main() -> anyhow::Result<()> {
     let parts: Vec<_> =
         PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|one| one == name)).collect();
     anyhow::ensure!(!parts.is_empty(), "parts are {:?}", PARTS.map(|(name, _)| name));
+    // Before the build: a mistake in the list is told at once.
+    let known = survivors::Known::read(&root, &PARTS.map(|(name, _)| name))?;
     let tree = tree::Tree::copy(&root).context("the workspace cannot be copied")?;
     let mut mutants: BTreeMap<u32, Mutant> = BTreeMap::new();
     for (part, places) in parts {
@@ -54,7 +57,7 @@ fn main() -> anyhow::Result<()> {
     let binaries = tree.build(&mut mutants)?;
     eprintln!("{} of {planned} mutants compile", mutants.len());
     let timed = run::timed(binaries)?;
-    let mut is_enough = true;
+    let (mut is_enough, mut unlisted) = (true, 0);
     for (part, _) in &PARTS {
         let of_part: BTreeMap<u32, Mutant> =
             mutants.extract_if(.., |_, mutant| mutant.part == *part).collect();
@@ -62,11 +65,12 @@ fn main() -> anyhow::Result<()> {
             continue;
         }
         let (all, survivors) = (of_part.len(), run::all(&timed, part, &of_part));
-        survivors.iter().for_each(|number| println!("survived: {}", of_part[number]));
+        unlisted += known.tell(part, &of_part, &survivors);
         let killed = all - survivors.len();
         println!("{part}: {killed} of {all} mutants killed, {} %", 100 * killed / all);
         is_enough &= 100 * killed >= KILLED_MIN * all;
     }
+    println!("{unlisted} survivors have no reason in {}", survivors::LIST);
     anyhow::ensure!(is_enough, "fewer than {KILLED_MIN} of 100 were killed");
     Ok(())
 }

@@ -19,15 +19,31 @@ pub struct Mutant {
     pub file: String,
     /// Line in it.
     pub line: usize,
+    /// The function that it is in.
+    pub function: String,
     /// What is done, in words.
     pub what: String,
+    /// Which one it is of those that do the same in a function of this name, as they are found, from 1.
+    pub nth: usize,
     /// What is inserted where: offset, order among those of the same offset, text.
     pub inserts: Vec<(usize, i64, String)>,
 }
 
+impl Mutant {
+    /// What it is known by between runs. Numbers and lines shift with every change before them in the text; this holds
+    /// until the function itself changes.
+    pub fn name(&self) -> String {
+        format!("{} {} {}: {}", self.part, self.file, self.place(), self.what)
+    }
+
+    fn place(&self) -> String {
+        if self.nth == 1 { self.function.clone() } else { format!("{}#{}", self.function, self.nth) }
+    }
+}
+
 impl fmt::Display for Mutant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}:{}: {}", self.number, self.file, self.line, self.what)
+        write!(f, "{} {}:{}: {} in {}", self.number, self.file, self.line, self.what, self.place())
     }
 }
 
@@ -109,14 +125,16 @@ impl Finder<'_> {
         self.next += 1;
         // Outer ones open first and close last.
         self.depth += 1;
-        let what = format!("{what} in {}", self.function);
         let (part, file, line) = (self.part, self.file.to_owned(), at.start().line);
+        let function = self.function.clone();
+        let alike = self.found.iter().filter(|one| one.function == function && one.what == what);
+        let nth = 1 + alike.count();
         let before = before(&format!("{}::mutation::is({number})", self.is_of));
         let mut inserts = vec![(range.start, self.depth, before)];
         if !after.is_empty() {
             inserts.push((range.end, -self.depth, after.to_owned()));
         }
-        self.found.push(Mutant { number, part, file, line, what, inserts });
+        self.found.push(Mutant { number, part, file, line, function, what, nth, inserts });
     }
 
     fn text(&self, span: Span) -> &str {

@@ -3,12 +3,15 @@
 
 use super::rig::{Rig, says, user_id};
 use super::{follow, unfollow};
+use actors::command::{Command, Verb};
 use actors::router::Router;
-use actors::store::{Append, Appended, BatchId};
+use actors::store::{Append, Appended, BatchId, ViewWrite};
 use cluster::claims::{Claim, ClaimOutcome, partition};
+use proto::id::ConversationId;
 use proto::refusal::Refusal;
+use proto::v1::event::Body;
 use proto::v1::server_frame::Frame as Say;
-use proto::v1::{Cursor, Event, SlotRow};
+use proto::v1::{ConversationJoined, Cursor, Event, JoinedRow, SlotRow};
 
 #[test]
 fn a_cursor_beyond_the_end_of_its_log_is_served_from_the_end_and_told_so() {
@@ -41,6 +44,16 @@ fn seqs(events: &[Event]) -> Vec<u64> {
 
 /// An append of another owner, whose epoch is higher by this, and where it stands.
 async fn another_writes(rig: &Rig, channel: &str, higher: u64) -> u64 {
+    another_writes_that(rig, channel, higher, None, Vec::new()).await
+}
+
+async fn another_writes_that(
+    rig: &Rig,
+    channel: &str,
+    higher: u64,
+    body: Option<Body>,
+    views: Vec<ViewWrite>,
+) -> u64 {
     let log = rig.log(channel);
     let (bucket, head) = rig.store.head(&log).await.unwrap().unwrap();
     let (seq, epoch) = (head.tail + 1, head.epoch + higher);
@@ -52,8 +65,8 @@ async fn another_writes(rig: &Rig, channel: &str, higher: u64) -> u64 {
         epoch,
         batch: BatchId([7; 16]),
         followed: head.followed,
-        events: vec![Event { seq, us: head.last_us + 1, epoch, ..Event::default() }],
-        views: Vec::new(),
+        events: vec![Event { seq, us: head.last_us + 1, epoch, body, ..Event::default() }],
+        views,
     };
     assert_eq!(rig.store.append(append).await, Ok(Appended::Applied));
     seq
@@ -72,6 +85,33 @@ fn a_log_that_comes_from_a_slot_of_a_higher_epoch_lifts_its_new_slot() {
         assert!(lifted >= own + 5, "{own} became {lifted}");
         assert_eq!(rig.posts("ann", &channel, "once").await.seq, before + 3);
         assert_eq!(epoch().await, lifted, "a slot is lifted once");
+    });
+}
+
+#[test]
+fn what_memory_alone_has_decided_is_not_answered_when_the_log_has_gone_on() {
+    Rig::run(async |rig| {
+        let name = rig.channel("general", &["ann", "bob"]).await;
+        let (bob, channel) = (user_id("bob"), ConversationId::parse(&name).unwrap());
+        let own = format!("user:{bob}");
+        let row = async || {
+            rig.store.joined(&rig.workspace, &bob, None, 1).await.unwrap().rows.pop().map(|row| row.1)
+        };
+        rig.does("bob", &name, Verb::Leave).await.unwrap();
+        rig.until("bob's own log knows of it", async || row().await.is_some_and(|row| row.left)).await;
+        // The next actor has read the log and written nothing yet, when an append of an earlier owner lands.
+        rig.panic(&own);
+        rig.context.router.read(&rig.log(&own), u64::MAX, 1).await.unwrap();
+        let joined = ConversationJoined { channel: name.clone(), seq: 90, kind: 0 };
+        let back = ViewWrite::Joined {
+            channel: channel.clone(),
+            row: JoinedRow { seq: 90, ..JoinedRow::default() },
+        };
+        another_writes_that(rig, &own, 0, Some(Body::ConversationJoined(joined)), vec![back]).await;
+        let left = Command::system(format!("left:{name}:91"), Verb::NoteLeft { channel, seq: 91 });
+        rig.context.execute(rig.log(&own), left).await.unwrap();
+        let found = row().await.unwrap();
+        assert_eq!((found.left, found.seq, found.left_seq), (true, 90, 91));
     });
 }
 

@@ -3,6 +3,7 @@
 use super::rig::{Rig, user_id};
 use super::{follow, unfollow};
 use actors::command::{Command, Verb};
+use actors::config::Config;
 use actors::context::Context;
 use actors::opening::{self, Plan};
 use actors::store::StoreError;
@@ -205,17 +206,24 @@ fn a_connection_that_begins_before_the_users_own_log_knows_of_a_leave_is_not_let
     });
 }
 
-/// A store that answers late which of a user's conversations they are a member of, while it is told to.
+/// A store that answers one kind of question late, while it is told to.
 #[derive(Clone)]
 struct Late {
+    question: &'static str,
     late: watch::Sender<bool>,
     asked: Arc<AtomicBool>,
+}
+
+impl Late {
+    fn to(question: &'static str) -> Self {
+        Self { question, late: watch::channel(false).0, asked: Arc::default() }
+    }
 }
 
 impl Hook for Late {
     fn delay(&self, name: &'static str) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
         let mut late = self.late.subscribe();
-        (name == "memberships" && *late.borrow_and_update()).then(|| {
+        (name == self.question && *late.borrow_and_update()).then(|| {
             self.asked.store(true, Relaxed);
             async move {
                 late.wait_for(|late| !late).await.expect("the test goes on");
@@ -226,9 +234,13 @@ impl Hook for Late {
     }
 }
 
-#[test]
-fn who_leaves_while_their_connection_begins_hears_nothing_more_over_it() {
-    let late = Late { late: watch::channel(false).0, asked: Arc::default() };
+/// Bob connects with such cursors and leaves while the members' rows are read; what he hears, from where on, and where
+/// the leave stands.
+fn leaves_while_the_connection_begins(
+    cursors: &'static [u64],
+    judge: impl AsyncFn(&[Event], Option<u64>, u64),
+) {
+    let late = Late::to("memberships");
     Rig::run_behind(Rig::config(), &late, async |rig| {
         let channel = rig.channel("general", &["ann", "bob"]).await;
         let fence = rig.channel("fence", &["ann", "bob"]).await;
@@ -241,14 +253,57 @@ fn who_leaves_while_their_connection_begins_hears_nothing_more_over_it() {
             late.late.send_replace(false);
             (left.seq, known)
         };
-        let (mut bob, (left, (own, known))) = join(rig.connect("bob", &[]), leaves).await;
-        assert_eq!(bob.began(&channel), Some(left), "a row that was over has let it in");
+        let cursors: Vec<_> = cursors.iter().map(|seq| (channel.as_str(), *seq)).collect();
+        let (mut bob, (left, (own, known))) = join(rig.connect("bob", &cursors), leaves).await;
         bob.events(&own, known).await;
         // What the event asks for is done before the next question is answered.
         bob.ask(Ask::Ping(Ping::default())).await;
         rig.posts("ann", &channel, "not for bob").await;
         let last = rig.posts("ann", &fence, "heard later than the other").await;
         bob.events(&fence, last.seq).await;
+        judge(&bob.heard(&channel), bob.began(&channel), left).await;
+    });
+}
+
+#[test]
+fn who_leaves_while_their_connection_begins_is_shown_the_leave_and_nothing_after_it() {
+    leaves_while_the_connection_begins(&[], async |heard, began, left| {
+        assert_eq!(began, Some(left - 1), "the rows are read when the tail is known");
+        assert_eq!(heard.iter().map(|event| event.seq).collect::<Vec<_>>(), [left]);
+    });
+}
+
+#[test]
+fn who_comes_with_a_cursor_beyond_their_leave_hears_nothing_once_it_is_known() {
+    leaves_while_the_connection_begins(&[1000], async |heard, began, left| {
+        assert_eq!(began, Some(left), "a row that was over has let it in");
+        assert_eq!(heard, []);
+    });
+}
+
+#[test]
+fn what_was_put_aside_is_not_followed_again_when_the_client_is_told_late_of_having_joined() {
+    let late = Late::to("log");
+    let config = Config { channel_recent_max: 1, ..Rig::config() };
+    Rig::run_behind(config, &late, async |rig| {
+        let channel = rig.channel("general", &["ann", "bob"]).await;
+        let fence = rig.channel("fence", &["ann", "bob"]).await;
+        let (own, known) = knows(rig, |row| row.seq > 0).await;
+        late.late.send_replace(true);
+        let mut bob = rig.connect("bob", &[(&own, 0)]).await;
+        rig.until("bob's own log is read", async || late.asked.load(Relaxed)).await;
+        bob.say(unfollow(&channel)).await;
+        bob.ask(Ask::Ping(Ping::default())).await;
+        late.late.send_replace(false);
+        bob.events(&own, known).await;
+        bob.ask(Ask::Ping(Ping::default())).await;
+        rig.posts("ann", &channel, "put aside").await;
+        let last = rig.posts("ann", &fence, "heard later than the other").await;
+        bob.events(&fence, last.seq).await;
         assert_eq!(bob.heard(&channel), []);
+        // A newer membership is followed.
+        rig.does("bob", &channel, Verb::Leave).await.unwrap();
+        let back = rig.does("bob", &channel, Verb::Join).await.unwrap();
+        assert_eq!(bob.events(&channel, back.seq).await.len(), 1);
     });
 }

@@ -9,10 +9,14 @@ use crate::{
     promises::{
         deleted_is_gone,
         heard::{self, Due},
-        no_phantom, one_place, own_words, revoked, tenants,
+        no_phantom, nodes_meet, one_place, own_words, revoked, sense, tenants, whole_serves,
     },
 };
-use proto::v1::Event;
+use prost::Message;
+use proto::{
+    frame::WireForm,
+    v1::{Beacon, Event, ServerFrame, server_frame::Frame},
+};
 use std::time::Duration;
 
 const REVOKED: Duration = Duration::from_secs(100);
@@ -55,6 +59,23 @@ pub const CASES: &[Case] = &[
         day.oracle.typed("T9/C1", "U1");
         tenants::typing(&day.oracle.book(), 0, C1, "U1")
     }),
+    case(&sense::PROMISE, "a frame cannot be read", |_| {
+        sense::native("U1", b"\xff\xff", WireForm::Proto).map(drop)
+    }),
+    case(&sense::PROMISE, "a beacon is about nothing", |_| {
+        let beacon = ServerFrame { re: 0, frame: Some(Frame::Beacon(Beacon::default())) };
+        sense::native("U1", &beacon.encode_to_vec(), WireForm::Proto).map(drop)
+    }),
+    case(&sense::PROMISE, "an RTM frame is no JSON", |_| sense::rtm("U1", "{").map(drop)),
+    case(&sense::PROMISE, "an RTM frame has no type", |_| sense::rtm("U1", "{\"ok\":true}").map(drop)),
+    case(&nodes_meet::PROMISE, "a node still hears an earlier life", |_| {
+        nodes_meet::heard("n1", "n2", 3, Some(4))
+    }),
+    case(&nodes_meet::PROMISE, "a slot has no owner", |_| nodes_meet::settled(&[7, 8], 16)),
+    case(&whole_serves::PROMISE, "a store with a workspace is given another one", |_| {
+        whole_serves::seeded(false, true)
+    }),
+    case(&whole_serves::PROMISE, "an empty store is given none", |_| whole_serves::seeded(true, false)),
     case(&revoked::PROMISE, "a revoked token opens a connection", |_| {
         revoked::opened(0, REVOKED, REVOKED + Duration::from_millis(1))
     }),
@@ -107,8 +128,8 @@ fn a_page_that_was_asked_for_before_a_deletion_or_an_answer_may_lack_them() {
     say(&mut oops, content("oops"));
     let page = proto::v1::Page { channel: String::new(), events: vec![oops], tail: 6 };
     let heard = |key| day.oracle.book().commands[key].acked.clone().expect("acknowledged").1;
-    assert_eq!(day.oracle.page(C1, heard("k-oops"), &page), Ok(()));
-    assert!(day.oracle.page(C1, heard("k-again"), &page).is_err());
+    assert_eq!(day.oracle.page(0, C1, heard("k-oops"), &page), Ok(()));
+    assert!(day.oracle.page(0, C1, heard("k-again"), &page).is_err());
     assert_eq!(day.reads(C1, 5..=8, 13), Ok(()));
     assert_eq!(day.judge(), Ok(()));
 }

@@ -5,9 +5,10 @@ use super::{
     day::{C1, C2, content, say},
 };
 use crate::{
-    promises::{bounds, copies, everyone_level, nothing_left, one_owner, rot_is_named},
+    promises::{bounds, copies, everyone_level, no_panic, nothing_left, one_owner, rot_is_named},
     world::gauges::Gauges,
 };
+use actors::config::Config;
 use std::collections::BTreeMap;
 
 const WORK: bounds::Work = bounds::Work { visits: 1, commands: 2, boots: 1, reads: 24 + 2 * 8 + 464 };
@@ -36,9 +37,19 @@ pub const CASES: &[Case] = &[
     case(&copies::PROMISE, "an event goes to one gateway twice", |_| copies::at_most_one(8, 7)),
     case(&copies::PROMISE, "an event goes where nobody listens", |_| copies::none_for_nobody(1)),
     case(&nothing_left::PROMISE, "a session stays", |_| nothing_left::after_all_left(1, &[])),
-    case(&nothing_left::PROMISE, "a channel panics", |_| nothing_left::no_panics(&counted(PANICS[0]), 0)),
-    case(&nothing_left::PROMISE, "a slot panics", |_| nothing_left::no_panics(&counted(PANICS[1]), 0)),
-    case(&nothing_left::PROMISE, "a task panics", |_| nothing_left::no_panics(&counted(PANICS[2]), 0)),
+    case(&no_panic::PROMISE, "a channel panics", |_| no_panic::caught(&counted(PANICS[0]), 0)),
+    case(&no_panic::PROMISE, "a slot panics", |_| no_panic::caught(&counted(PANICS[1]), 0)),
+    case(&no_panic::PROMISE, "a task panics", |_| no_panic::caught(&counted(PANICS[2]), 0)),
+    case(&bounds::PROMISE, "a world takes more memory than it may", |_| bounds::memory((512 << 20) + 1)),
+    case(&bounds::PROMISE, "more waits at a channel than has room", |_| {
+        bounds::queues(&waited("channel", 13), &Config { channel_pending_max: 12, ..Config::default() })
+    }),
+    case(&bounds::PROMISE, "more waits at a slot than has room", |_| {
+        bounds::queues(&waited("slot", 65), &Config { slot_pending_max: 64, ..Config::default() })
+    }),
+    case(&bounds::PROMISE, "a session asks more than may be under way", |_| {
+        bounds::queues(&waited("session", 9), &Config { posts_in_flight_max: 8, ..Config::default() })
+    }),
     case(&one_owner::PROMISE, "a log has more epochs than there were starts", |day| {
         let epoch = day.log(C1).last().expect("an event").epoch;
         one_owner::judge(&day.logs(), C1.split('/').next().unwrap_or_default(), epoch - 1)
@@ -60,14 +71,23 @@ pub const CASES: &[Case] = &[
     }),
 ];
 
+fn waited(queue: &'static str, most: u32) -> Gauges {
+    let gauges = Gauges::default();
+    let told = || metrics::gauge!("waggle_queue_peak", "queue" => queue).set(f64::from(most));
+    metrics::with_local_recorder(&gauges, told);
+    gauges
+}
+
 #[test]
 fn what_is_just_allowed_breaks_nothing() {
     assert_eq!(bounds::judge(WORK), Ok(()));
     assert_eq!(bounds::just_said(0), Ok(()));
+    let room = Config { channel_pending_max: 12, ..Config::default() };
+    assert_eq!(bounds::queues(&waited("channel", 12), &room), Ok(()));
     assert_eq!(copies::at_most_one(7, 7), Ok(()));
     assert_eq!(copies::none_for_nobody(0), Ok(()));
     assert_eq!(nothing_left::after_all_left(0, &[]), Ok(()));
-    assert_eq!(nothing_left::no_panics(&counted("waggle_events_total"), 0), Ok(()));
+    assert_eq!(no_panic::caught(&counted("waggle_events_total"), 0), Ok(()));
 }
 
 #[test]

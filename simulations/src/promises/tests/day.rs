@@ -239,7 +239,7 @@ impl Day {
     /// A page arrives.
     pub fn page(&mut self, log: &str, events: Vec<Event>, tail: u64) -> Result<(), Violation> {
         let now = self.later();
-        self.oracle.page(log, now, &Page { channel: String::new(), events, tail })
+        self.oracle.page(0, log, now, &Page { channel: String::new(), events, tail })
     }
     /// An event of a log, to be bent.
     pub fn event(&mut self, log: &str, seq: u64) -> &mut Event {

@@ -9,7 +9,8 @@ use crate::{
     promises::{in_order, members_only, no_phantom, unchanged},
     world::report::Violation,
 };
-use proto::v1::Event;
+use proto::v1::{ConversationKind, Created, Event, Page, event::Body};
+use std::time::Duration;
 
 /// Another device of U1.
 const NEW_OF_U1: usize = 4;
@@ -20,6 +21,13 @@ pub const CASES: &[Case] = &[
     case(&no_phantom::PROMISE, "somebody was shown more than there is", |day| {
         let phantom = Event { seq: 14, ..day.event(C1, 13).clone() };
         day.oracle.shown(0, C1, &phantom)
+    }),
+    case(&members_only::PROMISE, "somebody else was given a page of a closed conversation", |day| {
+        let kind = ConversationKind::Private.into();
+        let created = Created { name: "closed".into(), kind, members: vec!["U1".into()] };
+        day.writes("T1/C9", "", "ws:9", Body::Created(created));
+        let page = Page { channel: String::new(), events: day.log("T1/C9").clone(), tail: 1 };
+        day.oracle.page(1, "T1/C9", Duration::ZERO, &page)
     }),
     case(&no_phantom::PROMISE, "a page held more than there is", |day| {
         let phantom = Event { seq: 14, ..day.event(C1, 13).clone() };

@@ -1,0 +1,24 @@
+//! Nodes that reach each other again hear each other, and every slot has an owner that runs.
+
+use super::Promise;
+use crate::world::report::Violation;
+
+/// See above.
+pub const PROMISE: Promise = Promise {
+    name: "nodes meet again",
+    says: "Nodes that reach each other again hear each other, and every slot has an owner that runs.",
+};
+
+/// What a node heard last of another one is of the life that the other lives.
+pub fn heard(node: &str, other: &str, boot: u64, lives: Option<u64>) -> Result<(), Violation> {
+    PROMISE.holds(Some(boot) == lives, || {
+        format!("{node} last heard life {boot:x} of {other}, which lives {lives:x?}")
+    })
+}
+
+/// Of the slots that are played for, so many are owned by each node that runs.
+pub fn settled(owned: &[usize], played: usize) -> Result<(), Violation> {
+    PROMISE.holds(owned.iter().sum::<usize>() == played, || {
+        format!("of {played} slots the nodes that run own {owned:?}")
+    })
+}
