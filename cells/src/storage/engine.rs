@@ -75,12 +75,18 @@ impl State {
         self.database.is_some() && (self.writable || !write)
     }
 
-    /// Gives the database up. One on a damaged file is not closed: redb panics there, and once more in its own
-    /// clean-up, which ends the process. Nothing is lost by it: what was committed is synced, and the next open takes
-    /// the file as a crash would have left it.
-    fn give_up(&mut self) {
-        let Some(database) = self.database.take() else { return };
-        if self.damaged {
+    /// Gives the database up.
+    fn give_up(&mut self, damaged: bool) {
+        if let Some(database) = self.database.take() {
+            self.leave(database, damaged);
+        }
+    }
+
+    /// Leaves a database. One on a damaged file is not closed: redb panics there, and once more in its own clean-up,
+    /// which ends the process. Nothing is lost by it: what was committed is synced, and the next open takes the file as
+    /// a crash would have left it. After an error of the disk alone, closing writes nothing.
+    fn leave(&mut self, database: Database, damaged: bool) {
+        if damaged {
             self.abandoned += 1;
             metrics::counter!("waggle_store_abandoned_total").increment(1);
             std::mem::forget(database);
@@ -93,7 +99,7 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        self.give_up();
+        self.give_up(self.damaged);
     }
 }
 
@@ -219,11 +225,17 @@ impl Engine {
         let frozen = format::open_frozen(&self.disk, self.config.cache_bytes).ok();
         let mut state = self.write_state();
         let found = frozen.as_ref().map(|database| caught(|| landed(&database.begin_read()?)));
+        let damaged = state.damaged;
         if let Some(Ok(Some(false))) = found {
-            state.give_up();
+            state.give_up(damaged);
             (state.database, state.writable) = (frozen, false);
             state.opened += 1;
             return Some(false);
+        }
+        state.damaged |= matches!(&found, Some(Err(trouble)) if trouble.is_damage());
+        if let Some(frozen) = frozen {
+            let damaged = state.damaged;
+            state.leave(frozen, damaged);
         }
         state.unsettled = true;
         None
@@ -234,7 +246,8 @@ impl Engine {
         let mut state = self.write_state();
         if !state.closed {
             state.closed = true;
-            state.give_up();
+            let damaged = state.damaged;
+            state.give_up(damaged);
             self.disk.release();
         }
     }
@@ -257,7 +270,7 @@ impl Engine {
         if state.serves(write) {
             return Ok(());
         }
-        if state.abandoned > ABANDONED_MAX {
+        if state.abandoned >= ABANDONED_MAX {
             let text =
                 format!("the database gave up {} times; restore a backup, or start again", state.abandoned);
             return Err(StoreError::Damaged(text));
@@ -266,7 +279,7 @@ impl Engine {
         if state.failed.as_ref().is_none_or(|(at, _)| now >= *at + REOPEN_INTERVAL) {
             match format::open(&self.disk, self.config.cache_bytes, false) {
                 Ok(database) => {
-                    state.give_up();
+                    state.give_up(state.damaged);
                     (state.database, state.writable, state.unsettled) = (Some(database), true, false);
                     state.failed = None;
                     state.opened += 1;
@@ -280,7 +293,7 @@ impl Engine {
             && !state.unsettled
             && let Ok(database) = format::open_frozen(&self.disk, self.config.cache_bytes)
         {
-            state.give_up();
+            state.give_up(state.damaged);
             (state.database, state.writable) = (Some(database), false);
             state.opened += 1;
             return Ok(());
@@ -300,7 +313,7 @@ impl Engine {
         let mut state = self.write_state();
         state.damaged |= trouble.is_damage();
         if state.opened == opened {
-            state.give_up();
+            state.give_up(trouble.is_damage());
         }
     }
 

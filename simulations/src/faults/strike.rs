@@ -31,7 +31,10 @@ fn ms(count: u64) -> Duration {
 impl Stage {
     /// Strikes, and heals what heals by itself. Completes when it is over.
     pub async fn strike(self: Arc<Self>, fault: Fault, chance: Entropy) -> Result<(), Violation> {
-        let waits = matches!(fault, Fault::CrashAt { .. } | Fault::CrashLoop { .. } | Fault::Takeover { .. });
+        let waits = matches!(
+            fault,
+            Fault::BitRot { .. } | Fault::CrashAt { .. } | Fault::CrashLoop { .. } | Fault::Takeover { .. }
+        );
         if !waits {
             self.struck(fault.name());
         }
