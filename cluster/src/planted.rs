@@ -164,8 +164,6 @@ bugs! {
     /// A row whose checksum is wrong is served if it can be decoded.
     RotServed: "rot-served" breaks "damage, I1",
 
-    /// A new owner that has not written yet says from memory alone that there is nothing to do.
-    AnswerUnsure: "answer-unsure" breaks "I7",
     /// An append says that the follow-ups of its own events are done.
     FollowedTooSoon: "followed-too-soon" breaks "follow-ups",
     /// A follow-up that is refused for now is not tried again.
