@@ -27,7 +27,8 @@ pub fn native(who: &str, payload: &[u8], form: WireForm) -> Result<ServerFrame, 
 pub fn rtm(who: &str, text: &str) -> Result<Value, Violation> {
     let frame = serde_json::from_str::<Value>(text);
     let frame = frame.map_err(|error| PROMISE.broken(format!("{who} was sent {text}: {error}")))?;
-    let says = frame["reply_to"].is_u64() || frame["type"].is_string();
+    // An answer to a frame without an id names none.
+    let says = frame["type"].is_string() || frame["ok"].is_boolean();
     PROMISE.holds(says, || format!("{who} was sent {frame}, which RTM does not know"))?;
     Ok(frame)
 }

@@ -67,7 +67,7 @@ pub const CASES: &[Case] = &[
         sense::native("U1", &beacon.encode_to_vec(), WireForm::Proto).map(drop)
     }),
     case(&sense::PROMISE, "an RTM frame is no JSON", |_| sense::rtm("U1", "{").map(drop)),
-    case(&sense::PROMISE, "an RTM frame has no type", |_| sense::rtm("U1", "{\"ok\":true}").map(drop)),
+    case(&sense::PROMISE, "an RTM frame has no type", |_| sense::rtm("U1", "{\"user\":\"U1\"}").map(drop)),
     case(&nodes_meet::PROMISE, "a node still hears an earlier life", |_| {
         nodes_meet::heard("n1", "n2", 3, Some(4))
     }),
