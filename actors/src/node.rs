@@ -7,6 +7,7 @@
 //! Never does: open a socket, or take a slot that another node may hold.
 
 use crate::channel::flight::Pilot;
+use crate::channel::load;
 use crate::config::Config;
 use crate::context::Context;
 use crate::gateway::Gateway;
@@ -183,8 +184,8 @@ async fn wake(context: Context, exclusive: bool) {
     for wait in looks {
         context.host.sleep(*wait).await;
         for log in last_active(&context).await {
-            match context.store.head(&log).await {
-                Ok(head) => context.router.tail_seen(&log, head.map_or(0, |(_, head)| head.tail)),
+            match load::tail(&*context.store, &log).await {
+                Ok(tail) => context.router.tail_seen(&log, tail),
                 Err(error) => tracing::warn!(?log, %error, "tail could not be looked at again"),
             }
         }

@@ -1,8 +1,8 @@
 //! Waking a channel: what the store knows of its log, for each of the three kinds of logs.
 
 use super::log::Log;
+use super::ups::FollowUp;
 use super::window::Window;
-use crate::command::Command;
 use crate::conversation::{Conversation, Limits};
 use crate::follow;
 use crate::inbox::Inbox;
@@ -24,7 +24,7 @@ pub struct Awake {
     /// What it is about.
     pub subject: Subject,
     /// Follow-ups that may not have been done yet, in order.
-    pub follow: Vec<(u64, LogId, Command)>,
+    pub follow: Vec<FollowUp>,
 }
 
 /// Reads everything that a channel needs before its first command, as of one moment: an append of an earlier owner that
@@ -64,6 +64,11 @@ async fn window(store: &dyn Store, id: &LogId, bucket: u32) -> Result<Window, St
     };
     let directory = store.directory(id, READ_ROWS_MAX).await?;
     Ok(Window::load(bucket, previous, store.keys(id, bucket).await?, directory))
+}
+
+/// The tail of a log in the store; 0 of one that has not begun.
+pub async fn tail(store: &dyn Store, id: &LogId) -> Result<u64, StoreError> {
+    Ok(store.head(id).await?.map_or(0, |(_, head)| head.tail))
 }
 
 /// The tail of a log on which no actor works; `None` when one should: follow-ups of its last events may not have been
@@ -132,7 +137,7 @@ async fn unfollowed(
     subject: &mut Subject,
     followed: u64,
     tail: u64,
-) -> Result<Vec<(u64, LogId, Command)>, StoreError> {
+) -> Result<Vec<FollowUp>, StoreError> {
     let mut follow = Vec::new();
     let mut after = followed;
     while after < tail {
@@ -163,8 +168,8 @@ pub async fn row(store: Arc<dyn Store>, id: LogId, need: Need) -> Result<Row, St
     // A closed bucket has all its keys.
     let is_closed = matches!(need, Need::Keys(_));
     let loaded = read_row(&*store, &id, need).await?;
-    let head = if is_closed { None } else { store.head(&id).await? };
-    Ok(Row { loaded, tail: head.map_or(0, |(_, head)| head.tail) })
+    let tail = if is_closed { 0 } else { tail(&*store, &id).await? };
+    Ok(Row { loaded, tail })
 }
 
 fn read_row(store: &dyn Store, id: &LogId, need: Need) -> BoxFuture<'static, Result<Loaded, StoreError>> {

@@ -132,9 +132,8 @@ impl ChannelState {
         let unsure = Box::new(Unsure { command, reply, answer, begun_anew: self.begun_anew });
         let myself = self.myself.clone();
         self.args.pilot.host.spawn("channel look", async move {
-            let tail = store.head(&id).await.map(|head| head.map_or(0, |(_, head)| head.tail));
             // Whoever asks an actor that is gone asks the next one.
-            let _ = myself.cast(ChannelMessage::Sure(unsure, tail));
+            let _ = myself.cast(ChannelMessage::Sure(unsure, load::tail(&*store, &id).await));
         });
     }
 
@@ -146,11 +145,7 @@ impl ChannelState {
                 reply.answer(Err(command.refused(Refusal::Unavailable(error.to_string()))));
             }
             (Some(hot), Ok(tail)) if begun_anew == self.begun_anew && tail > hot.log.flown() => {
-                if hot.log.is_idle() {
-                    metrics::counter!("waggle_channel_reloads_total").increment(1);
-                    self.start_over(None);
-                }
-                // A batch under way finds out by itself.
+                self.tail_seen(tail);
                 self.take(command, reply);
             }
             (Some(_), Ok(_)) if begun_anew == self.begun_anew => reply.answer(answer),

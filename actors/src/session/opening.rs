@@ -3,7 +3,7 @@
 use super::mailbox::Mailbox;
 use super::{Ending, FrameSocket, Incoming, Session, pings::Pings, wire};
 use crate::auth;
-use crate::channel::load::all;
+use crate::channel::load;
 use crate::context::Context;
 use crate::gateway::Seat;
 use crate::limits::TokenBucket;
@@ -181,7 +181,7 @@ impl Session {
     /// Conversations that the user's own log says they are, or were, in.
     pub(super) async fn joined(&self) -> Result<Vec<(ConversationId, JoinedRow)>, Refusal> {
         let (store, login) = (&self.context().store, &self.login);
-        let rows = all(|after| store.joined(&login.workspace, &login.user, after, READ_ROWS_MAX)).await;
+        let rows = load::all(|after| store.joined(&login.workspace, &login.user, after, READ_ROWS_MAX)).await;
         rows.map_err(|error| Refusal::Unavailable(error.to_string()))
     }
 
@@ -200,7 +200,10 @@ impl Session {
         let tails = self.listen(&channels).await?;
         let begun = match self.only_members(&mut wanted).await {
             Ok(()) => {
-                let start = |wanted: Wanted| Some((ChannelId::from(wanted.channel.clone()), wanted.start()?));
+                let start = |wanted: Wanted| {
+                    let start = wanted.start()?;
+                    Some((ChannelId::from(wanted.channel), start))
+                };
                 let from: Vec<_> = wanted.into_iter().filter_map(start).collect();
                 let named = from.iter().map(|(channel, _)| channel.clone()).collect();
                 self.begin(from, tails).await.map(|()| named)
@@ -301,7 +304,7 @@ impl Session {
             return Ok(cursor);
         }
         let log = LogId::new(self.login.workspace.clone(), channel.clone());
-        let end = self.context().store.head(&log).await?.map_or(0, |(_, head)| head.tail);
+        let end = load::tail(&*self.context().store, &log).await?;
         if cursor > end {
             metrics::counter!("waggle_cursors_beyond_end_total").increment(1);
             tracing::warn!(%channel, cursor, end, "a client's cursor is beyond the end of the log");

@@ -76,9 +76,9 @@ impl State {
     }
 
     /// Gives the database up.
-    fn give_up(&mut self, damaged: bool) {
+    fn give_up(&mut self) {
         if let Some(database) = self.database.take() {
-            self.leave(database, damaged);
+            self.leave(database, self.damaged);
         }
     }
 
@@ -99,7 +99,7 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        self.give_up(self.damaged);
+        self.give_up();
     }
 }
 
@@ -158,11 +158,10 @@ impl Engine {
             };
             let opened = state.opened;
             drop(state);
+            self.discard(opened, &trouble);
             if let Trouble::Damaged(text) = trouble {
-                self.write_state().damaged = true;
                 return Err(StoreError::Damaged(text));
             }
-            self.discard(opened, &trouble);
             refusal = trouble.refusal();
         }
         Err(refusal)
@@ -200,11 +199,10 @@ impl Engine {
         };
         let opened = state.opened;
         drop(state);
+        self.discard(opened, &trouble);
         if let Trouble::Damaged(_) = trouble {
-            self.write_state().damaged = true;
             return Err(NotDone::NotApplied(trouble.refusal()));
         }
-        self.discard(opened, &trouble);
         let refusal = self.explain(trouble);
         let known = outcome.filter(|_| !cluster::planted!(FailedCommitNotSettled));
         let Some(outcome) = known else { return Err(NotDone::NotApplied(refusal)) };
@@ -225,9 +223,8 @@ impl Engine {
         let frozen = format::open_frozen(&self.disk, self.config.cache_bytes).ok();
         let mut state = self.write_state();
         let found = frozen.as_ref().map(|database| caught(|| landed(&database.begin_read()?)));
-        let damaged = state.damaged;
         if let Some(Ok(Some(false))) = found {
-            state.give_up(damaged);
+            state.give_up();
             (state.database, state.writable) = (frozen, false);
             state.opened += 1;
             return Some(false);
@@ -246,8 +243,7 @@ impl Engine {
         let mut state = self.write_state();
         if !state.closed {
             state.closed = true;
-            let damaged = state.damaged;
-            state.give_up(damaged);
+            state.give_up();
             self.disk.release();
         }
     }
@@ -279,7 +275,7 @@ impl Engine {
         if state.failed.as_ref().is_none_or(|(at, _)| now >= *at + REOPEN_INTERVAL) {
             match format::open(&self.disk, self.config.cache_bytes, false) {
                 Ok(database) => {
-                    state.give_up(state.damaged);
+                    state.give_up();
                     (state.database, state.writable, state.unsettled) = (Some(database), true, false);
                     state.failed = None;
                     state.opened += 1;
@@ -293,7 +289,7 @@ impl Engine {
             && !state.unsettled
             && let Ok(database) = format::open_frozen(&self.disk, self.config.cache_bytes)
         {
-            state.give_up(state.damaged);
+            state.give_up();
             (state.database, state.writable) = (Some(database), false);
             state.opened += 1;
             return Ok(());
@@ -308,12 +304,16 @@ impl Engine {
         }
     }
 
-    /// Gives up the database that had a fault, unless somebody has already.
+    /// Notes a fault, and gives up the database that had it, unless somebody has already: one that has only read a
+    /// damaged row is still good.
     fn discard(&self, opened: u64, trouble: &Trouble) {
         let mut state = self.write_state();
         state.damaged |= trouble.is_damage();
-        if state.opened == opened {
-            state.give_up(trouble.is_damage());
+        if state.opened == opened
+            && !matches!(trouble, Trouble::Damaged(_))
+            && let Some(database) = state.database.take()
+        {
+            state.leave(database, trouble.is_damage());
         }
     }
 

@@ -72,14 +72,12 @@ impl Replay {
         let Some(violation) = &report.violation else {
             return Ok(ExitCode::SUCCESS);
         };
+        let again = self.what.again(self.seed);
         eprintln!(
-            "seed {} broke a promise at {:.6} s: {violation}. Who did what: waggle-sim replay {} {} --story. Smaller: \
-             waggle-sim shrink {}. The last events were:\n{}",
+            "seed {} broke a promise at {:.6} s: {violation}. Who did what: waggle-sim replay {again} --story. \
+             Smaller: waggle-sim shrink {again}. The last events were:\n{}",
             self.seed,
             report.elapsed.as_secs_f64(),
-            self.seed,
-            self.what.arguments().join(" "),
-            self.seed,
             report.tail[report.tail.len().saturating_sub(FAILURE_EVENTS_MAX)..].join("\n"),
         );
         Ok(ExitCode::FAILURE)

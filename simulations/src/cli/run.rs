@@ -99,10 +99,15 @@ impl Totals {
         self.broken.is_empty() && self.missed.is_empty()
     }
 
+    /// Faults that struck, by kind.
+    pub fn faults(&self) -> impl Iterator<Item = (&str, u64)> {
+        let counts = self.counts.iter().map(|(name, count)| (name.as_str(), *count));
+        counts.filter(|(name, _)| name.starts_with("fault."))
+    }
+
     /// In a line.
     pub fn line(&self) -> String {
-        let faults = self.counts.iter().filter(|(name, _)| name.starts_with("fault."));
-        let faults: u64 = faults.map(|(_, count)| count).sum();
+        let faults: u64 = self.faults().map(|(_, count)| count).sum();
         let (seeds, hours, messages) = (self.seeds, self.hours, self.messages);
         format!("{seeds} seeds, {hours:.1} virtual hours, {messages} acknowledged messages, {faults} faults")
     }
@@ -149,7 +154,7 @@ impl Run {
     /// Says what became of the promises.
     fn tell(&self, totals: &Totals) {
         for (seed, property) in &totals.broken {
-            let again = self.again(*seed);
+            let again = self.what_of(*seed).again(*seed);
             eprintln!(
                 "seed {seed} broke «{property}»: waggle-sim shrink {again} makes it smaller; keep it in \
                  simulations/seeds.txt when it is mended"
@@ -179,17 +184,6 @@ impl Run {
             );
         }
         enough && !slow
-    }
-
-    /// How another verb is told of a seed: its number, and whatever is not as it is by itself.
-    fn again(&self, seed: u64) -> String {
-        let (all, mut told) = (self.what_of(seed).arguments(), seed.to_string());
-        let plain = What { scenario: scenarios::DEFAULT.to_owned(), ..What::default() }.arguments();
-        for argument in all.strip_prefix(plain.as_slice()).unwrap_or(&all) {
-            told.push(' ');
-            told.push_str(argument);
-        }
-        told
     }
 
     /// What is run with a seed: its kept plan, if it has one.

@@ -123,7 +123,7 @@ impl Progress {
     /// As its file keeps it.
     fn state(&self) -> Value {
         let faults: serde_json::Map<_, _> =
-            self.faults().map(|(name, count)| (name.to_owned(), json!(count))).collect();
+            self.totals.faults().map(|(name, count)| (name.to_owned(), json!(count))).collect();
         json!({
             "next": self.next,
             "minutes": minutes(self.ran),
@@ -135,11 +135,6 @@ impl Progress {
             "broken": list(&self.totals.broken, "property"),
             "missed": list(&self.totals.missed, "what"),
         })
-    }
-
-    fn faults(&self) -> impl Iterator<Item = (&str, u64)> {
-        let counts = self.totals.counts.iter().map(|(name, count)| (name.as_str(), *count));
-        counts.filter(|(name, _)| name.starts_with("fault."))
     }
 
     /// Adds the next seed.
@@ -162,7 +157,7 @@ impl Progress {
     fn report(&self) {
         println!("{}", self.totals.line());
         println!("slowest seed {}: {:.1} s", self.slowest.0, self.slowest.1);
-        self.faults().for_each(|(name, count)| println!("{name:<20} {count}"));
+        self.totals.faults().for_each(|(name, count)| println!("{name:<20} {count}"));
         for (seed, property) in &self.totals.broken {
             println!("BROKEN seed {seed}: {property}");
         }

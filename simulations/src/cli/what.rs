@@ -88,6 +88,17 @@ impl What {
         arguments
     }
 
+    /// How another verb is told of a seed: its number, and whatever is not as it is by itself.
+    pub fn again(&self, seed: u64) -> String {
+        let (all, mut told) = (self.arguments(), seed.to_string());
+        let plain = Self { scenario: scenarios::DEFAULT.to_owned(), ..Self::default() }.arguments();
+        for argument in all.strip_prefix(plain.as_slice()).unwrap_or(&all) {
+            told.push(' ');
+            told.push_str(argument);
+        }
+        told
+    }
+
     /// Plants the bug that was asked for.
     pub fn plant(&self) -> anyhow::Result<()> {
         #[cfg(planted)]
