@@ -131,8 +131,6 @@ pub struct ChannelState {
     pub(crate) taken: u64,
     pub(crate) busy_at: std::time::Duration,
     pub(crate) loads: u32,
-    /// How often memory was given up for what the store has.
-    pub(crate) begun_anew: u64,
     /// The store lost rows that were acknowledged: the log is not served any more.
     pub(crate) lost: Option<StoreError>,
 }
@@ -163,7 +161,6 @@ impl Actor for Channel {
             follow: FollowUps::default(),
             taken: 0,
             loads: 0,
-            begun_anew: 0,
             lost: None,
         };
         state.load();

@@ -31,7 +31,7 @@ use mailbox::{Mail, Mailbox};
 use pings::Pings;
 use proto::close::{Close, CloseCode};
 use proto::frame::WireForm;
-use proto::id::{ChannelId, UserId};
+use proto::id::{ChannelId, ConversationId, UserId};
 use proto::refusal::Refusal;
 use smallvec::SmallVec;
 pub use socket::{FrameSocket, Incoming, SocketError};
@@ -101,6 +101,8 @@ struct Session {
     own: Vec<Arc<Delivery>>,
     joins: Vec<(ChannelId, u64)>,
     leaves: Vec<ChannelId>,
+    /// What the client has put aside: in which membership, the members' rows have to say.
+    asides: Vec<ConversationId>,
     /// Joins, as in `joins`, of conversations in which an older membership is still being replayed.
     rejoins: Vec<(ChannelId, u64)>,
     doubts: Vec<ChannelId>,

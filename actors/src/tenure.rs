@@ -40,20 +40,38 @@ impl Tenure {
         Self(Arc::new(Shared { host, claims, routes, confirmed_us, replaced: Notify::new() }))
     }
 
+    /// Whether the slot may be answered for from memory without asking: nobody else can have it, or its claim was
+    /// confirmed lately.
+    pub fn is_fresh(&self, slot: Slot) -> bool {
+        self.is_granted() || (self.is_confirmed(slot) && self.is_local(slot))
+    }
+
     /// Whether the slot may be answered for from memory. Reads its claim where that was not confirmed lately; a store
     /// that does not answer leaves it as it was, for there is nobody else to ask.
     pub async fn holds(&self, slot: Slot) -> bool {
-        if self.0.claims.is_exclusive() || cluster::planted!(StaleReadGrant) {
+        if self.is_granted() {
             return true;
         }
-        let last = Duration::from_micros(self.confirmed_us(slot).load(Relaxed));
-        if freshness(self.0.host.monotonic(), last, false) != Freshness::Fresh {
+        if !self.is_confirmed(slot) {
             self.0.host.fault(FaultPoint::ClaimReread);
             if let Err(error) = self.read(slot).await {
                 metrics::counter!("waggle_stale_answers_total").increment(1);
                 tracing::warn!(%slot, %error, "claim could not be confirmed; answering from what was known");
             }
         }
+        self.is_local(slot)
+    }
+
+    fn is_granted(&self) -> bool {
+        self.0.claims.is_exclusive() || cluster::planted!(StaleReadGrant)
+    }
+
+    fn is_confirmed(&self, slot: Slot) -> bool {
+        let last = Duration::from_micros(self.confirmed_us(slot).load(Relaxed));
+        freshness(self.0.host.monotonic(), last, false) == Freshness::Fresh
+    }
+
+    fn is_local(&self, slot: Slot) -> bool {
         matches!(self.0.routes.route(slot), Route::Local { .. })
     }
 

@@ -112,6 +112,7 @@ contract! {
         keys_of_a_bucket_are_listed_in_order,
         active_channels_are_found_by_slot_and_minute,
         the_last_active_channels_of_every_slot_are_found_in_one_read,
+        what_is_appended_after_the_clock_went_back_is_among_the_last_active,
         old_active_rows_make_room_for_new_ones,
         workspaces_never_mix;
     views:

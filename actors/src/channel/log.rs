@@ -12,6 +12,7 @@ use crate::store::{
 };
 use crate::subject::Draft;
 use cluster::slots::Slot;
+use proto::refusal::Refusal;
 use proto::ts::{self, Micros};
 use proto::v1::{Event, Head};
 use std::collections::VecDeque;
@@ -36,12 +37,13 @@ pub struct Staged {
     pub aside: Aside,
     /// When it was staged, on the host's monotonic clock.
     pub at: Duration,
-    /// Commands that found everything done already, by this event or one before it that is not durable either.
+    /// Commands that found everything done already, or were refused, by this event or one before it that is not durable
+    /// either.
     pub idle: Vec<Idle>,
 }
 
-/// A command with nothing to do, who waits for it, and its answer.
-pub type Idle = (Command, Admitted, Done);
+/// A command that appends nothing, who waits for it, and its answer.
+pub type Idle = (Command, Admitted, Result<Done, Refusal>);
 
 /// Position of a log and what is on the way.
 pub struct Log {
@@ -86,10 +88,6 @@ impl Log {
     pub fn durable(&self) -> u64 {
         self.durable
     }
-    /// Last seq that may be in the store by now, as far as this owner has written.
-    pub fn flown(&self) -> u64 {
-        self.durable + self.flying.len() as u64
-    }
     /// Up to which seq follow-ups are done.
     pub fn followed(&self) -> u64 {
         self.followed
@@ -98,9 +96,9 @@ impl Log {
     pub fn set_followed(&mut self, seq: u64) {
         self.followed = self.followed.max(seq);
     }
-    /// Nobody else can append any more: an append of this owner is in the log, and every earlier one is refused behind
-    /// it. Until then one that was on its way when the log was read may land, and memory does not know of it.
-    pub fn is_sole_writer(&self) -> bool {
+    /// An append of this owner is in the log, and every one of an earlier owner is refused behind it. Until then one
+    /// that was on its way when the log was read may land, and memory does not know of it.
+    pub fn has_written(&self) -> bool {
         self.written
     }
     /// Nothing is staged or under way.

@@ -1,7 +1,9 @@
 //! Commands that wait for a row, per message, in the order in which they came.
 
+use super::load::Row;
 use crate::command::Command;
 use crate::gate::Admitted;
+use crate::store::StoreError;
 use crate::subject::Need;
 use proto::ts::Micros;
 use std::collections::{BTreeMap, VecDeque};
@@ -22,6 +24,8 @@ struct Line {
 pub(crate) struct Parking {
     lines: BTreeMap<Micros, Line>,
     delayed: Vec<(u64, Need)>,
+    /// Rows that were read and may know more than memory, until the batch under way is back; each with its read.
+    pub(super) ahead: Vec<(u64, Need, Result<Row, StoreError>)>,
     reads: u64,
 }
 
@@ -58,6 +62,7 @@ impl Parking {
     /// Every line, for starting over.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Parked> + use<> {
         self.delayed.clear();
+        self.ahead.clear();
         std::mem::take(&mut self.lines).into_values().flat_map(|line| line.commands)
     }
     /// A need that may only be read once the store has everything up to `seq`.

@@ -4,6 +4,7 @@ use super::flight::Landed;
 use super::load::Row;
 use super::log::{Staged, bucket_of};
 use super::promise::Promise;
+use super::ups::Begun;
 use super::window::Seen;
 use super::{ChannelMessage, ChannelState, Hot, load};
 use crate::command::{Command, Done};
@@ -35,8 +36,8 @@ pub struct Unsure {
     command: Command,
     reply: Admitted,
     answer: Result<Done, Refusal>,
-    /// [`ChannelState::begun_anew`] at that time.
-    begun_anew: u64,
+    /// Where the log ended in memory, when nothing was on its way.
+    tail: u64,
 }
 
 impl ChannelState {
@@ -110,46 +111,47 @@ impl ChannelState {
             Decision::Nothing(message) => {
                 let us = message.as_ref().map_or(0, |message| message.us);
                 let done = Done { seq: 0, us, retried: false, event: None, message };
-                match hot.log.newest() {
-                    // It is so in memory, and not yet for good.
-                    Some(staged) => staged.idle.push((command, reply, done)),
-                    None => self.answer(command, reply, Ok(done)),
-                }
+                self.answer(command, reply, Ok(done));
             }
             Decision::Append(draft) => self.stage(command, reply, *draft, fingerprint, now),
         }
         Ok(())
     }
 
-    /// Answers what memory alone has decided: an append of an earlier owner that landed after the log was read may say
-    /// otherwise. As long as one can, the log is looked at first.
+    /// Answers what memory alone has decided. What is on its way has decided with it and may come to nothing: the answer
+    /// waits until that is durable. When nothing is, the log may have gone on without this owner: by an append of an
+    /// earlier one that landed after the log was read, until this one has written; by a later owner, unless the claim
+    /// was confirmed lately (F6). Then the log is looked at first.
     fn answer(&mut self, command: Command, reply: Admitted, answer: Result<Done, Refusal>) {
-        let Some(hot) = &self.hot else { return };
-        if hot.log.is_sole_writer() {
+        let Some(hot) = &mut self.hot else { return };
+        if let Some(staged) = hot.log.newest() {
+            return staged.idle.push((command, reply, answer));
+        }
+        let (tenure, slot) = (self.args.pilot.tenure.clone(), self.args.slot);
+        if hot.log.has_written() && tenure.is_fresh(slot) {
             return reply.answer(answer);
         }
         let (id, store) = (self.args.id.clone(), self.args.pilot.store.clone());
-        let unsure = Box::new(Unsure { command, reply, answer, begun_anew: self.begun_anew });
+        let unsure = Box::new(Unsure { command, reply, answer, tail: hot.log.durable() });
         let myself = self.myself.clone();
         self.args.pilot.host.spawn("channel look", async move {
-            // Whoever asks an actor that is gone asks the next one.
-            let _ = myself.cast(ChannelMessage::Sure(unsure, load::tail(&*store, &id).await));
+            // Whoever asks an actor that is gone, or one whose slot is another node's, asks the next one.
+            if tenure.holds(slot).await {
+                let _ = myself.cast(ChannelMessage::Sure(unsure, load::tail(&*store, &id).await));
+            }
         });
     }
 
-    /// The log has been looked at: the answer stands if nothing is in it that memory did not know.
+    /// The log has been looked at: the answer stands if nothing is in it that memory did not know when it decided.
     pub(crate) fn sure(&mut self, unsure: Unsure, tail: Result<u64, StoreError>) {
-        let Unsure { command, reply, answer, begun_anew } = unsure;
-        match (&self.hot, tail) {
-            (_, Err(error)) => {
-                reply.answer(Err(command.refused(Refusal::Unavailable(error.to_string()))));
-            }
-            (Some(hot), Ok(tail)) if begun_anew == self.begun_anew && tail > hot.log.flown() => {
+        let Unsure { command, reply, answer, tail: known } = unsure;
+        match tail {
+            Err(error) => reply.answer(Err(command.refused(Refusal::Unavailable(error.to_string())))),
+            Ok(tail) if tail <= known => reply.answer(answer),
+            Ok(tail) => {
                 self.tail_seen(tail);
                 self.take(command, reply);
             }
-            (Some(_), Ok(_)) if begun_anew == self.begun_anew => reply.answer(answer),
-            _ => self.take(command, reply),
         }
     }
 
@@ -199,8 +201,8 @@ impl ChannelState {
     pub(crate) fn row_loaded(&mut self, read: u64, need: Need, row: Result<Row, StoreError>) {
         let Some(hot) = &mut self.hot else { return };
         let Some(mut line) = self.parking.take(need.about(), read) else { return };
-        if row.as_ref().is_ok_and(|row| row.tail > hot.log.flown()) {
-            return self.row_overtaken(need, line);
+        if row.as_ref().is_ok_and(|row| row.tail > hot.log.durable()) {
+            return self.row_ahead(need, row, line);
         }
         match row.map(|row| row.loaded) {
             Ok(Loaded::Keys(bucket, keys)) => {
@@ -228,19 +230,25 @@ impl ChannelState {
         self.depart();
     }
 
-    /// A row may have an event of another owner in it that memory has not: it decides nothing. A batch under way finds
-    /// out by itself, and what is parked then starts over with it, or reads again.
-    fn row_overtaken(&mut self, need: Need, mut line: VecDeque<(Command, Admitted)>) {
-        metrics::counter!("waggle_rows_overtaken_total").increment(1);
+    /// A row may have an event in it that memory does not hold for durable: this owner's own, whose batch is in the store
+    /// and not yet back, or another owner's. The end of the batch tells; without one, it is another owner's.
+    fn row_ahead(
+        &mut self,
+        need: Need,
+        row: Result<Row, StoreError>,
+        mut line: VecDeque<(Command, Admitted)>,
+    ) {
+        metrics::counter!("waggle_rows_ahead_total").increment(1);
         let Some(hot) = &self.hot else { return };
         if hot.log.is_idle() {
             self.waiting.extend(line);
             return self.start_over(None);
         }
-        let flown = hot.log.flown();
         if let Some(first) = line.pop_front() {
-            self.parking.push_front(need.about(), first, line);
-            self.parking.delay(flown, need);
+            let us = need.about();
+            self.parking.push_front(us, first, line);
+            let read = self.parking.reading(us);
+            self.parking.ahead.push((read, need, row));
         }
     }
 
@@ -302,7 +310,7 @@ impl ChannelState {
             let done =
                 Done { seq: event.seq, us: event.us, retried: false, event: Some(event_for_reply), message };
             reply.answer(Ok(done));
-            idle.into_iter().for_each(|(_, reply, done)| reply.answer(Ok(done)));
+            idle.into_iter().for_each(|(_, reply, answer)| reply.answer(answer));
             events.push(Arc::new(Delivery::new(self.args.id.clone(), event, aside)));
         }
         self.args.pilot.host.fault(FaultPoint::BetweenAckAndFanOut);
@@ -339,6 +347,8 @@ impl ChannelState {
         }
         let due = self.parking.due(durable);
         due.into_iter().for_each(|need| self.fetch(need));
+        let ahead = std::mem::take(&mut self.parking.ahead);
+        ahead.into_iter().for_each(|(read, need, row)| self.row_loaded(read, need, row));
         self.run_follow_ups();
         self.depart();
     }
@@ -347,12 +357,10 @@ impl ChannelState {
     /// reason, what was on the way is refused instead: nothing of it was written.
     fn start_over(&mut self, reason: Option<StoreError>) {
         let Some(hot) = self.hot.take() else { return };
-        self.begun_anew += 1;
         if !cluster::planted!(RecentKeptOnReload) {
             self.recent = super::recent::Recent::new(self.args.config.channel_recent_max);
         }
         for staged in hot.log.abandon() {
-            self.waiting.extend(staged.idle.into_iter().map(|(command, reply, _)| (command, reply)));
             match &reason {
                 Some(error) => {
                     let refusal = Refusal::Unavailable(error.to_string());
@@ -366,6 +374,7 @@ impl ChannelState {
                     self.waiting.push_back((Command { attempt, ..staged.command }, staged.reply));
                 }
             }
+            self.waiting.extend(staged.idle.into_iter().map(|(command, reply, _)| (command, reply)));
         }
         self.waiting.extend(self.parking.take_all());
         self.follow.clear();
@@ -400,24 +409,21 @@ impl ChannelState {
 
     /// Begins what may be done now, each in a task of its own.
     pub(crate) fn run_follow_ups(&mut self) {
-        while let Some((seq, log, command)) = self.follow.next() {
+        while let Some(Begun { seq, log, command, failures }) = self.follow.next() {
             let (router, host) = (self.args.router.clone(), self.args.pilot.host.clone());
             let promise = Promise::new(&self.myself, ChannelMessage::Followed(log.clone(), None));
-            let failures = self.follow.failures();
             self.args.pilot.host.spawn(FOLLOW_UP, async move {
-                if failures > 0 {
-                    host.sleep(crate::router::back_off(failures)).await;
-                }
-                let mut tries = 0;
-                host.fault(FaultPoint::BeforeFollowUp);
-                while let Err(refusal) = router.execute(log.clone(), command.clone()).await {
-                    if refusal.retry_after_ms() == 0 || cluster::planted!(FollowUpGivesUp) {
-                        // The other log will never take it (a user that is gone): it is done with.
-                        tracing::warn!(?log, %refusal, "follow-up refused");
-                        break;
-                    }
+                if let Some(tries) = failures.checked_sub(1) {
                     host.sleep(crate::router::back_off(tries)).await;
-                    tries += 1;
+                }
+                host.fault(FaultPoint::BeforeFollowUp);
+                if let Err(refusal) = router.execute(log.clone(), command).await {
+                    if refusal.retry_after_ms() > 0 && !cluster::planted!(FollowUpGivesUp) {
+                        // It is another log's turn, and this one's again later.
+                        return;
+                    }
+                    // The other log will never take it (a user that is gone): it is done with.
+                    tracing::warn!(?log, %refusal, "follow-up refused");
                 }
                 host.fault(FaultPoint::AfterFollowUp);
                 promise.keep(ChannelMessage::Followed(log, Some(seq)));

@@ -1,73 +1,117 @@
 //! Follow-ups of a log's events that are still to be done. Pure.
 //!
 //! Several are under way at a time, so that a crowd that was let in at once is told in seconds. Those that go to one
-//! log go one after the other, in the order of their events: a leave never overtakes its join.
+//! log go one after the other, in the order of their events: a leave never overtakes its join. Logs take turns, and one
+//! that cannot be written now is tried again after the others: it keeps none of them waiting.
 
 use crate::command::Command;
 use crate::store::LogId;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Follow-ups of one log that are under way, at most.
 const AT_ONCE_MAX: usize = 64;
-/// How many of those that wait are looked at for one that may begin: many may wait for the same log.
-const LOOKED_AT_MAX: usize = 4 * AT_ONCE_MAX;
 
 /// What an event makes another log do: the event's seq, the log, the command.
 pub type FollowUp = (u64, LogId, Command);
 
+/// What is to be done with one other log.
+#[derive(Default)]
+struct Line {
+    /// In the order of their events; the one that is under way stays until it is done.
+    waiting: VecDeque<(u64, Command)>,
+    /// Tries that failed since one succeeded last.
+    failures: u32,
+}
+
+/// One that begins.
+pub(crate) struct Begun {
+    /// The event that asks for it.
+    pub seq: u64,
+    /// Where it goes.
+    pub log: LogId,
+    pub command: Command,
+    /// Tries to this log that failed, one after the other.
+    pub failures: u32,
+}
+
 /// The follow-ups of one log.
 #[derive(Default)]
 pub(crate) struct FollowUps {
-    /// In the order of their events, those under way included.
-    queue: VecDeque<FollowUp>,
+    lines: BTreeMap<LogId, Line>,
+    /// Logs to which one may begin, those that have waited longest first.
+    ready: VecDeque<LogId>,
     /// Logs to which one is under way.
     under_way: BTreeSet<LogId>,
-    /// Failed since one succeeded last.
-    failures: u32,
+    /// How many are left of each event, by its seq.
+    left: BTreeMap<u64, usize>,
+    len: usize,
 }
 
 impl FollowUps {
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.len == 0
     }
     pub(crate) fn len(&self) -> usize {
-        self.queue.len()
-    }
-    pub(crate) fn failures(&self) -> u32 {
-        self.failures
+        self.len
     }
     pub(crate) fn extend(&mut self, ups: impl IntoIterator<Item = FollowUp>) {
-        self.queue.extend(ups);
+        for (seq, log, command) in ups {
+            let line = self.lines.entry(log.clone()).or_default();
+            if line.waiting.is_empty() && !self.under_way.contains(&log) {
+                self.ready.push_back(log);
+            }
+            line.waiting.push_back((seq, command));
+            *self.left.entry(seq).or_default() += 1;
+            self.len += 1;
+        }
     }
     /// The log is read again, and what is to be done with it. What is under way goes on, and is waited for.
     pub(crate) fn clear(&mut self) {
-        self.queue.clear();
+        let under_way = std::mem::take(&mut self.under_way);
+        *self = Self { under_way, ..Self::default() };
     }
     /// One that may begin now: it is under way from here on.
-    pub(crate) fn next(&mut self) -> Option<FollowUp> {
+    pub(crate) fn next(&mut self) -> Option<Begun> {
         if self.under_way.len() >= AT_ONCE_MAX {
             return None;
         }
-        let mut waiting = self.queue.iter().take(LOOKED_AT_MAX);
-        let next = waiting.find(|(_, log, _)| !self.under_way.contains(log))?.clone();
-        self.under_way.insert(next.1.clone());
-        Some(next)
+        let log = self.ready.pop_front()?;
+        let line = self.lines.get(&log)?;
+        let (seq, command) = line.waiting.front()?.clone();
+        self.under_way.insert(log.clone());
+        Some(Begun { seq, log, command, failures: line.failures })
     }
     /// The one that was under way to this log is done; `None`: it failed, and is done again.
     pub(crate) fn ended(&mut self, log: &LogId, seq: Option<u64>) {
         self.under_way.remove(log);
-        let Some(seq) = seq else {
-            self.failures += 1;
-            return;
-        };
-        self.failures = 0;
-        if let Some(at) = self.queue.iter().position(|(of, to, _)| *of == seq && to == log) {
-            self.queue.remove(at);
+        let Some(line) = self.lines.get_mut(log) else { return };
+        match seq {
+            None => line.failures += 1,
+            Some(seq) => {
+                line.failures = 0;
+                // Not always the first: the log may have been read again since, and more of it to be done again.
+                if let Some(at) = line.waiting.iter().position(|(of, _)| *of == seq) {
+                    line.waiting.remove(at);
+                    self.len -= 1;
+                    if let Entry::Occupied(mut left) = self.left.entry(seq) {
+                        *left.get_mut() -= 1;
+                        if *left.get() == 0 {
+                            left.remove();
+                        }
+                    }
+                }
+            }
+        }
+        if line.waiting.is_empty() {
+            self.lines.remove(log);
+        } else {
+            self.ready.push_back(log.clone());
         }
     }
     /// Up to which event all are done, in a log that ends here.
     pub(crate) fn followed(&self, tail: u64) -> u64 {
-        self.queue.front().map_or(tail, |(next, ..)| next - 1)
+        self.left.first_key_value().map_or(tail, |(next, _)| next - 1)
     }
 }
 
@@ -89,7 +133,7 @@ mod tests {
         ups
     }
     fn begin(ups: &mut FollowUps) -> Vec<(u64, LogId)> {
-        std::iter::from_fn(|| ups.next()).map(|(seq, log, _)| (seq, log)).collect()
+        std::iter::from_fn(|| ups.next()).map(|begun| (begun.seq, begun.log)).collect()
     }
 
     #[test]
@@ -108,11 +152,29 @@ mod tests {
     #[test]
     fn one_that_fails_is_done_again_before_any_later_one() {
         let mut ups = ups(&[(5, 1), (6, 1)]);
-        assert_eq!(begin(&mut ups), [(5, user(1))]);
+        let mut next = || ups.next().map(|begun| (begun.seq, begun.failures));
+        assert_eq!((next(), next()), (Some((5, 0)), None));
         ups.ended(&user(1), None);
-        assert_eq!((ups.failures(), begin(&mut ups)), (1, vec![(5, user(1))]));
+        let mut next = || ups.next().map(|begun| (begun.seq, begun.failures));
+        assert_eq!((next(), next()), (Some((5, 1)), None));
         ups.ended(&user(1), Some(5));
-        assert_eq!((ups.failures(), begin(&mut ups)), (0, vec![(6, user(1))]));
+        let mut next = || ups.next().map(|begun| (begun.seq, begun.failures));
+        assert_eq!((next(), next()), (Some((6, 0)), None), "it can be written now");
+    }
+
+    #[test]
+    fn logs_that_can_never_be_written_keep_none_of_the_others_waiting() {
+        let broken = 3 * AT_ONCE_MAX;
+        let mut crowd = ups(&(0..broken + 10).map(|number| (1, number)).collect::<Vec<_>>());
+        let mut turns = 0;
+        while crowd.len() > broken {
+            turns += 1;
+            for (seq, log) in begin(&mut crowd) {
+                let done = (broken..broken + 10).any(|number| log == user(number)).then_some(seq);
+                crowd.ended(&log, done);
+            }
+        }
+        assert_eq!((turns, crowd.followed(9)), (4, 0));
     }
 
     #[test]
@@ -132,8 +194,8 @@ mod tests {
         assert_eq!((begin(&mut crowd).len(), crowd.len()), (AT_ONCE_MAX, 1000));
         crowd.ended(&user(7), Some(1));
         assert_eq!((begin(&mut crowd), crowd.len()), (vec![(1, user(AT_ONCE_MAX))], 999));
-        // A long line for one log is not looked through to its end.
+        // A long line for one log keeps nobody else waiting.
         let mut line = ups(&(0..1000).map(|at| (at, usize::from(at == 999))).collect::<Vec<_>>());
-        assert_eq!(begin(&mut line), [(0, user(0))]);
+        assert_eq!(begin(&mut line), [(0, user(0)), (999, user(1))]);
     }
 }

@@ -158,18 +158,24 @@ impl Session {
                 self.out.push(wire::say(re, Say::Pong(Pong { note: ping.note }), self.form));
             }
             Frame::Typing(typing) => self.typing(&typing.channel),
-            Frame::Unfollow(unfollow) => {
-                for channel in unfollow.channels.iter().filter_map(|c| ConversationId::parse(c).ok()) {
-                    let channel = ChannelId::from(channel);
-                    self.cursors.put_aside(&channel);
-                    self.leaves.push(channel);
-                }
-            }
+            Frame::Unfollow(unfollow) => self.put_aside(&unfollow.channels),
             Frame::Range(range) => self.range(re, &range.channel, range.after, range.limit),
             Frame::Mark(mark) => self.mark(re, &mark.channel, mark.key, mark.target_us),
             Frame::Open(open) => self.open_direct(re, &open.users),
             Frame::Follow(follow) => self.want(re, follow.cursors),
             _ => self.refuse(re, &Refusal::Named("unknown_frame")),
+        }
+    }
+
+    /// Stops at once; what was asked before is not followed after it either.
+    fn put_aside(&mut self, channels: &[String]) {
+        for (_, cursors) in &mut self.wanted {
+            cursors.retain(|cursor| !channels.contains(&cursor.channel));
+        }
+        for channel in channels.iter().filter_map(|channel| ConversationId::parse(channel).ok()) {
+            self.cursors.put_aside(&channel.clone().into());
+            self.leaves.push(channel.clone().into());
+            self.asides.push(channel);
         }
     }
 
@@ -269,8 +275,8 @@ impl Session {
                 .iter()
                 .filter_map(|cursor| {
                     let channel = ConversationId::parse(&cursor.channel).ok()?;
+                    let cursor = self.cursors.name(&channel.clone().into(), cursor.seq);
                     let (_, row) = joined.iter().find(|(joined, _)| *joined == channel)?;
-                    let cursor = self.cursors.further(&ChannelId::from(channel.clone()), cursor.seq);
                     Some(Wanted { channel, row: *row, cursor: Some(cursor) })
                 })
                 .collect();

@@ -11,8 +11,9 @@ use std::ops::Bound;
 
 /// The list of follows grows by this many places, or by an eighth: a connection keeps few that it does not use.
 const GROWTH_MIN: usize = 4;
-/// Conversations that were left or put aside over one connection, of which it is known where; the oldest is forgotten.
-const LEFT_MAX: usize = 1000;
+/// Conversations that are not followed and of which it is remembered that they were left, put aside or asked for over
+/// one connection: so many of each; the oldest is forgotten.
+const PLACES_MAX: usize = 1000;
 
 /// One followed log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +54,11 @@ pub struct Cursors {
     behind: BTreeSet<ChannelId>,
     /// Logs after the one that was read last come first.
     reading: Option<Reading>,
-    /// Where the client stands in logs that are not followed: cursors that it came with and that were not served, and
-    /// the ends of memberships that it was shown.
-    stands: Vec<(ChannelId, u64)>,
-    /// Where it stood in those that it asked not to follow any more.
+    /// Cursors that the client has named in logs that could not be followed.
+    named: Vec<(ChannelId, u64)>,
+    /// Ends of memberships that it was shown.
+    left: Vec<(ChannelId, u64)>,
+    /// Logs that it asked not to follow any more, and until which seq a join is no reason to follow them again.
     aside: Vec<(ChannelId, u64)>,
 }
 
@@ -121,32 +123,47 @@ impl Cursors {
     pub fn leave(&mut self, channel: &ChannelId) {
         let Some(cursor) = self.position(channel) else { return };
         self.unfollow(channel);
-        remember(&mut self.stands, channel, cursor);
+        remember(&mut self.left, channel, cursor);
     }
     /// Stops, because the client wants it so.
     pub fn put_aside(&mut self, channel: &ChannelId) {
-        let position = self.position(channel);
+        let position = self.position(channel).unwrap_or_default();
         self.unfollow(channel);
-        position.into_iter().for_each(|cursor| remember(&mut self.aside, channel, cursor));
+        remember(&mut self.aside, channel, position);
     }
-    /// Whether the client has put a log aside in the membership that began after this cursor: to be told of it late is
-    /// no reason to follow it again.
-    pub fn was_put_aside(&self, channel: &ChannelId, cursor: u64) -> bool {
-        self.aside.iter().any(|(aside, at)| aside == channel && *at >= cursor)
+    /// The user is in this membership of a log: if the client has put it aside, it has put this one aside.
+    pub fn member_since(&mut self, channel: &ChannelId, seq: u64) {
+        let aside = self.aside.iter_mut().filter(|(aside, _)| aside == channel);
+        aside.for_each(|(_, until)| *until = seq.max(*until));
+    }
+    /// Whether the client has put a log aside in the membership that began with this seq: to be told of it late is no
+    /// reason to follow it again.
+    pub fn was_put_aside(&self, channel: &ChannelId, joined: u64) -> bool {
+        self.aside.iter().any(|(aside, until)| aside == channel && *until >= joined)
+    }
+    /// The client asks for a log from this cursor; answers from where it is served. While it cannot be, the cursor is
+    /// remembered, and that it is not to be put aside.
+    pub fn name(&mut self, channel: &ChannelId, cursor: u64) -> u64 {
+        self.aside.retain(|(aside, _)| aside != channel);
+        if self.find(channel).is_err() {
+            remember(&mut self.named, channel, cursor);
+        }
+        cursor.max(at(&self.left, channel))
     }
     /// Remembers cursors that a client came with of those logs that are not followed.
     pub fn came_with(&mut self, cursors: impl IntoIterator<Item = (ChannelId, u64)>) {
         let unserved = cursors.into_iter().filter(|(channel, _)| self.find(channel).is_err());
-        self.stands = unserved.collect();
+        self.named = unserved.collect();
     }
-    /// Where a log that is not followed goes on: at this cursor, or where the client is known to stand further on.
+    /// Where a log that is not followed goes on when it is joined: at this cursor, or where the client is known to stand
+    /// further on.
     pub fn further(&self, channel: &ChannelId, cursor: u64) -> u64 {
-        let stands = self.stands.iter().find(|(stands, _)| stands == channel);
-        stands.map_or(cursor, |(_, seq)| cursor.max(*seq))
+        cursor.max(at(&self.named, channel)).max(at(&self.left, channel))
     }
     fn forget(&mut self, channel: &ChannelId) {
-        self.stands.retain(|(stands, _)| stands != channel);
-        self.aside.retain(|(aside, _)| aside != channel);
+        for places in [&mut self.named, &mut self.left, &mut self.aside] {
+            places.retain(|(known, _)| known != channel);
+        }
     }
     /// A live event.
     pub fn live(&mut self, channel: &ChannelId, seq: u64) -> Step {
@@ -230,11 +247,16 @@ impl Cursors {
     }
 }
 
-fn remember(places: &mut Vec<(ChannelId, u64)>, channel: &ChannelId, cursor: u64) {
-    if places.len() >= LEFT_MAX {
+fn remember(places: &mut Vec<(ChannelId, u64)>, channel: &ChannelId, seq: u64) {
+    places.retain(|(known, _)| known != channel);
+    if places.len() >= PLACES_MAX {
         places.remove(0);
     }
-    places.push((channel.clone(), cursor));
+    places.push((channel.clone(), seq));
+}
+
+fn at(places: &[(ChannelId, u64)], channel: &ChannelId) -> u64 {
+    places.iter().find(|(known, _)| known == channel).map_or(0, |(_, seq)| *seq)
 }
 
 #[cfg(test)]
@@ -376,25 +398,43 @@ mod tests {
     fn of_many_that_were_left_the_last_are_known() {
         let mut cursors = Cursors::default();
         let name = |number: usize| channel(&format!("C{number:0>10}"));
-        for number in 0..=LEFT_MAX {
+        for number in 0..=PLACES_MAX {
             cursors.follow(&name(number), 3, 3);
             cursors.leave(&name(number));
         }
-        let known = [0, 1, LEFT_MAX].map(|number| cursors.further(&name(number), 1));
+        let known = [0, 1, PLACES_MAX].map(|number| cursors.further(&name(number), 1));
         assert_eq!(known, [1, 3, 3]);
     }
 
     #[test]
     fn what_was_put_aside_stays_so_until_a_newer_membership_or_a_question_for_it() {
         let (mut cursors, c, other) = (Cursors::default(), channel("C0000000001"), channel("C0000000002"));
+        let aside =
+            |cursors: &Cursors, joined: [u64; 3]| joined.map(|joined| cursors.was_put_aside(&c, joined));
         cursors.put_aside(&c);
-        assert!(!cursors.was_put_aside(&c, 0), "it was not followed");
+        assert_eq!(aside(&cursors, [1, 60, 61]), [false; 3], "the user was no member");
+        cursors.member_since(&c, 60);
+        cursors.member_since(&other, 60);
+        assert_eq!(aside(&cursors, [1, 60, 61]), [true, true, false]);
         cursors.follow(&c, 59, 70);
         cursors.put_aside(&c);
-        assert_eq!([58, 59, 60].map(|cursor| cursors.was_put_aside(&c, cursor)), [true, true, false]);
+        assert_eq!(aside(&cursors, [58, 59, 60]), [true, true, false]);
         assert_eq!((cursors.was_put_aside(&other, 0), cursors.further(&c, 3)), (false, 3));
         cursors.follow(&c, 3, 70);
-        assert!(!cursors.was_put_aside(&c, 58));
+        assert_eq!(aside(&cursors, [58, 59, 60]), [false; 3]);
+    }
+
+    #[test]
+    fn what_is_asked_for_and_cannot_be_followed_yet_goes_on_from_the_cursor_that_was_named_last() {
+        let (mut cursors, c) = (Cursors::default(), channel("C0000000001"));
+        cursors.follow(&c, 83, 83);
+        cursors.put_aside(&c);
+        assert_eq!((cursors.name(&c, 83), cursors.was_put_aside(&c, 68)), (83, false));
+        assert_eq!(cursors.further(&c, 67), 83);
+        assert_eq!((cursors.name(&c, 70), cursors.further(&c, 67)), (70, 70), "who asks for less gets more");
+        cursors.follow(&c, 70, 83);
+        cursors.leave(&c);
+        assert_eq!((cursors.name(&c, 9), cursors.further(&c, 67)), (70, 70), "it was shown until there");
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl Session {
     }
 
     pub(super) fn has_errands(&self) -> bool {
-        let own = !self.own.is_empty() || !self.doubts.is_empty();
+        let own = !self.own.is_empty() || !self.doubts.is_empty() || !self.asides.is_empty();
         own || !self.joins.is_empty() || !self.leaves.is_empty() || !self.wanted.is_empty()
     }
 
@@ -227,6 +227,7 @@ impl Session {
             self.out.extend(texts.iter().map(|text| frame::text(text.as_bytes())));
         }
         self.settle_doubts().await;
+        self.settle_asides().await;
         for channel in std::mem::take(&mut self.leaves) {
             if !self.cursors.follows(&channel) {
                 self.unfollow(&channel).await;
@@ -249,31 +250,55 @@ impl Session {
             if position.is_some_and(|position| position <= *cursor) {
                 self.rejoins.push((channel.clone(), *cursor));
             }
-            position.is_none() && !self.cursors.was_put_aside(channel, *cursor)
+            position.is_none() && !self.cursors.was_put_aside(channel, cursor + 1)
         });
         if joins.is_empty() {
             return Ok(());
         }
         let channels: Vec<_> = joins.iter().map(|(channel, _)| channel.clone()).collect();
-        let tails = self.listen(&channels).await?;
-        let standing = self.standing(joins).await;
+        let mut tails = self.listen(&channels).await?;
+        let mut from = Vec::with_capacity(joins.len());
+        for (channel, cursor) in joins {
+            // The client may have been shown some of this membership on an earlier connection.
+            let further = self.within(&channel, self.cursors.further(&channel, cursor), &mut tails).await;
+            from.push((channel, cursor, further.max(cursor)));
+        }
+        let standing = self.standing(from).await;
         let begun = self.begin(standing, tails).await;
         self.leave_unfollowed(channels);
         begun
     }
 
-    async fn standing(&mut self, joins: Vec<(ChannelId, u64)>) -> Vec<(ChannelId, Start)> {
+    /// Those joins that the members' rows still have, each with where its log goes on.
+    async fn standing(&mut self, joins: Vec<(ChannelId, u64, u64)>) -> Vec<(ChannelId, Start)> {
         let mut standing = Vec::new();
-        for (channel, cursor) in joins {
+        for (channel, cursor, further) in joins {
             if let Some(Some(row)) = self.membership(&channel).await
                 && row.seq == cursor + 1
             {
-                // The client may have been shown some of this membership on an earlier connection.
-                let cursor = self.cursors.further(&channel, cursor);
-                standing.push((channel, Start::After(cursor)));
+                standing.push((channel, Start::After(further)));
             }
         }
         standing
+    }
+
+    /// The membership that a client has put aside is the one that the members' rows have now, whether the client, or
+    /// this session, has been told of it or not.
+    async fn settle_asides(&mut self) {
+        let channels = std::mem::take(&mut self.asides);
+        if channels.is_empty() {
+            return;
+        }
+        let (store, login) = (&self.context().store, &self.login);
+        match store.memberships(&login.workspace, &login.user, channels.clone()).await {
+            Ok(members) => {
+                for (channel, member) in channels.into_iter().zip(members) {
+                    let since = member.map_or(0, |member| member.seq);
+                    self.cursors.member_since(&channel.into(), since);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "what a client has put aside may be followed again"),
+        }
     }
 
     /// Conversations that are followed though the user may have left them: the members decide.

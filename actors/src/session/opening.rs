@@ -104,6 +104,7 @@ async fn enter(seat: Seat, form: WireForm, login: Login) -> Result<Session, Clos
         leaves: Vec::new(),
         rejoins: Vec::new(),
         doubts: Vec::new(),
+        asides: Vec::new(),
         wanted: Vec::new(),
         echoes: VecDeque::new(),
         typed: None,
@@ -163,7 +164,7 @@ impl Session {
             [ChannelId::User(self.login.user.clone()), ChannelId::Workspace(self.login.workspace.clone())];
         let start = |own| cursors.get(own).map_or(Start::Tail(0), |cursor| Start::After(*cursor));
         let from: Vec<_> = own.iter().map(|own| (own.clone(), start(own))).collect();
-        self.follow(from).await?;
+        self.follow_own(from).await?;
         auth::still_in(self.context(), &self.login).await?;
         let mut joined = self.joined().await?;
         if hello.manual {
@@ -188,8 +189,8 @@ impl Session {
     /// Follows conversations from the client's cursors, where it has any; answers which.
     ///
     /// What the user's own log says of them follows the conversations' logs after a while; who is a member, these alone
-    /// decide. They are asked when the tails are known: a leave that came before is in the members' rows by then, and
-    /// one that comes later is an event after the tail. One that was left and is not yet known to be is left out: where
+    /// decide. They are asked when the tails are known, and that no cursor is beyond its log's end: a leave that came
+    /// before is in the members' rows by then, and one that comes later is an event after the cursor. One that was left and is not yet known to be is left out: where
     /// it ended is told by the own log, and the rest of it is served when the client comes again.
     pub(super) async fn follow_conversations(
         &mut self,
@@ -197,7 +198,12 @@ impl Session {
     ) -> Result<Vec<ChannelId>, Refusal> {
         wanted.retain(|wanted| wanted.start().is_some());
         let channels: Vec<_> = wanted.iter().map(|wanted| wanted.channel.clone().into()).collect();
-        let tails = self.listen(&channels).await?;
+        let mut tails = self.listen(&channels).await?;
+        for Wanted { channel, cursor, .. } in &mut wanted {
+            if let Some(cursor) = cursor {
+                *cursor = self.within(&channel.clone().into(), *cursor, &mut tails).await;
+            }
+        }
         let begun = match self.only_members(&mut wanted).await {
             Ok(()) => {
                 let start = |wanted: Wanted| {
@@ -236,10 +242,15 @@ impl Session {
         self.leaves.extend(channels.into_iter().filter(|channel| !self.cursors.follows(channel)));
     }
 
-    /// Follows logs that the user may follow, whoever is a member of what.
-    async fn follow(&mut self, from: Vec<(ChannelId, Start)>) -> Result<(), Refusal> {
+    /// Follows the logs of the user and the workspace.
+    async fn follow_own(&mut self, mut from: Vec<(ChannelId, Start)>) -> Result<(), Refusal> {
         let channels: Vec<_> = from.iter().map(|(channel, _)| channel.clone()).collect();
-        let tails = self.listen(&channels).await?;
+        let mut tails = self.listen(&channels).await?;
+        for (channel, start) in &mut from {
+            if let Start::After(cursor) = start {
+                *cursor = self.within(channel, *cursor, &mut tails).await;
+            }
+        }
         self.begin(from, tails).await
     }
 
@@ -274,14 +285,11 @@ impl Session {
         for (channel, start) in from {
             if let Some((shared, Some(tail))) = tails.get_key_value(&channel) {
                 let cursor = match start {
-                    Start::After(cursor) => self.within(&channel, cursor, *tail).await,
-                    Start::Tail(least) => Ok(least.max(*tail)),
+                    Start::After(cursor) => cursor,
+                    Start::Tail(least) => least.max(*tail),
                 };
-                // Also when another failed: what the shard has entered must be known here to be taken out again.
-                self.cursors.follow(shared, *cursor.as_ref().unwrap_or(tail), *tail);
-                if cursor.is_ok() {
-                    continue;
-                }
+                self.cursors.follow(shared, cursor, *tail);
+                continue;
             }
             match self.damage(&channel).await {
                 Some(damage) => {
@@ -295,21 +303,25 @@ impl Session {
         followed
     }
 
-    /// A cursor, brought back into its log if it is beyond the end. The tail that the shard knows does not tell: it may
-    /// be older than what the client was sent through another node, and what a client was sent is in the store. A
-    /// cursor beyond the end there is wrong, or its log has lost rows; left as it is, it would keep the events that
-    /// take their places from the client.
-    async fn within(&self, channel: &ChannelId, cursor: u64, tail: u64) -> Result<u64, StoreError> {
+    /// A client's cursor, brought back into its log if it is beyond the end. The tail that the shard knows does not
+    /// tell: it may be older than what the client was sent through another node, and what a client was sent is in the
+    /// store. A cursor beyond the end there is wrong, or its log has lost rows; left as it is, it would keep the events
+    /// that take their places from the client. A log whose end cannot be read has no tail either.
+    pub(super) async fn within(&self, channel: &ChannelId, cursor: u64, tails: &mut Listened) -> u64 {
+        let Some(&Some(tail)) = tails.get(channel) else { return cursor };
         if cursor <= tail {
-            return Ok(cursor);
+            return cursor;
         }
         let log = LogId::new(self.login.workspace.clone(), channel.clone());
-        let end = load::tail(&*self.context().store, &log).await?;
+        let Ok(end) = load::tail(&*self.context().store, &log).await else {
+            tails.insert(channel.clone(), None);
+            return cursor;
+        };
         if cursor > end {
             metrics::counter!("waggle_cursors_beyond_end_total").increment(1);
             tracing::warn!(%channel, cursor, end, "a client's cursor is beyond the end of the log");
         }
-        Ok(cursor.min(end.max(tail)))
+        cursor.min(end.max(tail))
     }
 
     /// Why a conversation's log can never be read: one damaged row must not lock its members out of the others.

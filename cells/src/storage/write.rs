@@ -76,6 +76,9 @@ impl Tables<'_> {
 
     fn mark_active(&mut self, slot: Slot, minute: u64, log: &LogId) -> Result<(), Trouble> {
         let of_slot = Key::slot(slot);
+        let newest = self.active.range::<&[u8]>(of_slot.bytes()..of_slot.end().as_slice())?.next_back();
+        let newest = newest.transpose()?.and_then(|(key, _)| Parts::after(&of_slot, key.value())?.u64());
+        let minute = minute.max(newest.unwrap_or_default());
         let key = of_slot.clone().u64(minute).and_log(log);
         if self.active.get(key.bytes())?.is_some() {
             return Ok(());

@@ -11,7 +11,7 @@ use crate::{
     plan::{Plan, draw},
     promises::{
         self, answered, answered::HEALED_WITHIN, bounds, copies, everyone_level, no_panic, nothing_left,
-        one_owner, rot_is_named,
+        one_owner, rot_is_named, whole_serves,
     },
     scenarios::Settings,
     stage::{self, Stage, gossip, is_admins, site, storm::LATE_REQUEST, tenant::log_name},
@@ -36,6 +36,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Looks in a row at which all must be well.
 const QUIET_LOOKS: u32 = 2;
 
+/// Virtual time after the weather has cleared in which a run ends, whatever it waits for.
+const ENDED_WITHIN: Duration = Duration::from_secs(3600);
+
 /// The plan of a world: the one that was given, or the one that its seed draws.
 pub fn plan(world: &World, settings: &Settings) -> Plan {
     let length_ms = settings.hours.map(|hours| (hours * 3_600_000.0) as u64);
@@ -46,6 +49,17 @@ pub fn plan(world: &World, settings: &Settings) -> Plan {
 /// Runs it.
 pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
     let plan = plan(&world, &settings);
+    let until = plan.clears_at() + ENDED_WITHIN;
+    tokio::select! {
+        biased;
+        ended = live_and_judge(world.clone(), plan) => ended,
+        () = world.sleep(until) => Err(whole_serves::PROMISE.broken(
+            "an hour after the weather cleared somebody still waits for a start or an answer"
+        )),
+    }
+}
+
+async fn live_and_judge(world: World, plan: Plan) -> Result<(), Violation> {
     world.count(PLANNED, 1);
     world.count_of("workload", &plan.workload);
     let mut stage = Stage::build(&world, plan).await?;

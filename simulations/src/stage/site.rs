@@ -230,6 +230,8 @@ impl Site {
         };
         let mut shared = lock(&self.shared);
         if shared.is_none() || self.world.life(machine).is_none() {
+            // Its own of an earlier life, if there was one, never answers.
+            *shared = None;
             let there = self.world.boot(machine);
             self.disk_at_crash(machine);
             let store = RedbStore::open(there.clone(), lock(&self.disk).clone(), config).map_err(broken)?;
@@ -253,6 +255,7 @@ impl Site {
                 Ok(opened) => opened,
                 Err(_) if self.disk().is_ill() => {
                     self.world.crash(machine, Crash::Process);
+                    self.world.crash(self.disk_machine(), Crash::Process);
                     return Err(NotUp::Died);
                 }
                 Err(violation) => return Err(NotUp::Broken(violation)),

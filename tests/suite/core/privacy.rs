@@ -274,10 +274,10 @@ fn who_leaves_while_their_connection_begins_is_shown_the_leave_and_nothing_after
 }
 
 #[test]
-fn who_comes_with_a_cursor_beyond_their_leave_hears_nothing_once_it_is_known() {
+fn who_comes_with_a_cursor_beyond_the_end_is_shown_their_leave_and_nothing_after_it() {
     leaves_while_the_connection_begins(&[1000], async |heard, began, left| {
-        assert_eq!(began, Some(left), "a row that was over has let it in");
-        assert_eq!(heard, []);
+        assert_eq!(began, Some(left - 1), "the end is read before the rows");
+        assert_eq!(heard.iter().map(|event| event.seq).collect::<Vec<_>>(), [left]);
     });
 }
 
@@ -305,5 +305,33 @@ fn what_was_put_aside_is_not_followed_again_when_the_client_is_told_late_of_havi
         rig.does("bob", &channel, Verb::Leave).await.unwrap();
         let back = rig.does("bob", &channel, Verb::Join).await.unwrap();
         assert_eq!(bob.events(&channel, back.seq).await.len(), 1);
+    });
+}
+
+#[test]
+fn what_was_put_aside_before_the_client_is_told_of_having_joined_is_not_followed() {
+    let late = Late::to("log");
+    let config = Config { channel_recent_max: 1, ..Rig::config() };
+    Rig::run_behind(config, &late, async |rig| {
+        let fence = rig.channel("fence", &["ann", "bob"]).await;
+        let channel = rig.channel("general", &["ann"]).await;
+        rig.channel("other", &["ann", "bob"]).await;
+        let heads = async || knows(rig, |row| row.seq > 0).await;
+        rig.until("bob's own log knows of both", async || heads().await.1 == 2).await;
+        let (own, _) = heads().await;
+        late.late.send_replace(true);
+        let mut bob = rig.connect("bob", &[(&own, 0)]).await;
+        rig.until("bob's own log is read", async || late.asked.load(Relaxed)).await;
+        rig.does("bob", &channel, Verb::Join).await.unwrap();
+        bob.say(unfollow(&channel)).await;
+        bob.ask(Ask::Ping(Ping::default())).await;
+        let (own, known) = knows(rig, |row| row.seq > 1).await;
+        late.late.send_replace(false);
+        bob.events(&own, known).await;
+        bob.ask(Ask::Ping(Ping::default())).await;
+        rig.posts("ann", &channel, "put aside").await;
+        let last = rig.posts("ann", &fence, "heard later than the other").await;
+        bob.events(&fence, last.seq).await;
+        assert_eq!(bob.heard(&channel), []);
     });
 }

@@ -141,8 +141,14 @@ impl Rig {
     /// Makes a channel's actor panic in the middle of a turn, as a defect would: the answer to a command that it has to
     /// refuse does.
     pub(crate) fn panic(&self, channel: &str) {
-        let nobody = self.context.router.keyed(Command::by(&user_id("nobody"), says("")));
-        self.context.router.submit(&self.log(channel), nobody, Box::new(Bomb));
+        // A key that is refused as it comes: an answer that rests on the log waits for what is under way.
+        let malformed = Command::by(&user_id("nobody"), says("")).keyed("no key");
+        self.context.router.submit(&self.log(channel), malformed, Box::new(Bomb));
+    }
+
+    /// A channel's messages are taken in turn: whatever was to be answered at once has been when this is over.
+    pub(crate) async fn all_taken(&self, channel: &str) {
+        self.context.router.read(&self.log(channel), u64::MAX, 1).await.unwrap();
     }
 
     /// Waits for what other tasks are about to do; fails when they do not.

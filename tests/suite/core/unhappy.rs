@@ -16,6 +16,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::watch;
 
 #[test]
 fn nothing_to_do_is_said_only_when_what_is_done_is_durable() {
@@ -28,12 +29,7 @@ fn nothing_to_do_is_said_only_when_what_is_done_is_durable() {
             (pin!(rig.does("bob", &channel, Verb::Join)), pin!(rig.does("bob", &channel, Verb::Join)));
         assert!(poll_immediate(joins.as_mut()).await.is_none());
         assert!(poll_immediate(again.as_mut()).await.is_none());
-        // Commands are taken in turn: whatever was to be answered at once has been when this one is.
-        let nothing = Verb::React { target_us: 1, name: "tada".into() };
-        assert_eq!(
-            rig.does("ann", &channel, nothing).await.unwrap_err(),
-            Refusal::Named("message_not_found")
-        );
+        rig.all_taken(&channel).await;
         assert!(poll_immediate(again.as_mut()).await.is_none(), "the join is not durable yet");
         held.order(Order::Fail);
         assert!(matches!(joins.await, Err(Refusal::Unavailable(_))));
@@ -42,6 +38,78 @@ fn nothing_to_do_is_said_only_when_what_is_done_is_durable() {
             Ok(done) => assert!(done.seq > 0, "nobody had joined after all: it joins"),
             Err(refusal) => assert!(matches!(refusal, Refusal::Unavailable(_)), "{refusal}"),
         }
+    });
+}
+
+#[test]
+fn a_refusal_waits_for_what_it_rests_on() {
+    let held = Held::new(|_| true);
+    Rig::run_behind(Rig::config(), &held, async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        held.order(Order::Wait);
+        let mut leaves = pin!(rig.does("ann", &channel, Verb::Leave));
+        let mut posts = pin!(rig.does("ann", &channel, says("hello")));
+        assert!(poll_immediate(leaves.as_mut()).await.is_none());
+        assert!(poll_immediate(posts.as_mut()).await.is_none());
+        rig.all_taken(&channel).await;
+        assert!(poll_immediate(posts.as_mut()).await.is_none(), "the leave is not durable yet");
+        held.order(Order::Fail);
+        assert!(matches!(leaves.await, Err(Refusal::Unavailable(_))));
+        held.order(Order::Pass);
+        match posts.await {
+            Ok(done) => assert!(done.seq > 0, "nobody had left after all"),
+            Err(refusal) => assert!(matches!(refusal, Refusal::Unavailable(_)), "{refusal}"),
+        }
+    });
+}
+
+/// A store that has the appends of conversations and, while it is told to, does not say so.
+#[derive(Clone)]
+struct Silent {
+    silent: watch::Sender<bool>,
+    messages: Arc<AtomicUsize>,
+}
+
+impl Hook for Silent {
+    fn read(&self, name: &'static str) {
+        self.messages.fetch_add(usize::from(name == "message"), Relaxed);
+    }
+    fn append(
+        &self,
+        append: &Append,
+        store: &Arc<dyn Store>,
+    ) -> BoxFuture<'static, Option<Result<Appended, StoreError>>> {
+        let (appends, mut silent) = (store.append(append.clone()), self.silent.subscribe());
+        async move {
+            let appended = appends.await;
+            silent.wait_for(|silent| !silent).await.expect("the test goes on");
+            Some(appended)
+        }
+        .boxed()
+    }
+}
+
+#[test]
+fn a_row_that_may_know_more_than_memory_waits_for_the_batch_under_way_and_is_not_read_again() {
+    let silent = Silent { silent: watch::channel(false).0, messages: Arc::default() };
+    Rig::run_behind(Rig::config(), &silent, async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        let old = rig.posts("ann", &channel, "old").await;
+        rig.panic(&channel);
+        rig.all_taken(&channel).await;
+        silent.silent.send_replace(true);
+        let mut posts = pin!(rig.does("ann", &channel, says("new")));
+        assert!(poll_immediate(posts.as_mut()).await.is_none());
+        let tail = async || rig.store.head(&rig.log(&channel)).await.unwrap().unwrap().1.tail;
+        rig.until("the store has it", async || tail().await > old.seq).await;
+        let react = Verb::React { target_us: old.us, name: "tada".into() };
+        let mut reacts = pin!(rig.does("ann", &channel, react));
+        assert!(poll_immediate(reacts.as_mut()).await.is_none());
+        rig.until("the message is read", async || silent.messages.load(Relaxed) == 1).await;
+        rig.all_taken(&channel).await;
+        silent.silent.send_replace(false);
+        assert_eq!((posts.await.unwrap().seq, reacts.await.unwrap().seq), (old.seq + 1, old.seq + 2));
+        assert_eq!(silent.messages.load(Relaxed), 1);
     });
 }
 

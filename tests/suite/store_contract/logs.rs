@@ -130,6 +130,26 @@ pub async fn the_last_active_channels_of_every_slot_are_found_in_one_read(store:
     assert_eq!(found, expected);
 }
 
+pub async fn what_is_appended_after_the_clock_went_back_is_among_the_last_active(store: impl Engine) {
+    let minute_us = 60_000_000;
+    let newest = START_US / minute_us + 44;
+    let mut first = Log::new("C1");
+    let append = Append { slot: slot(7), ..first.posts(&["x"]) };
+    first.apply(&store, append).await;
+    let mut ahead = Log { last_us: newest * minute_us, ..Log::new("C2") };
+    let append = Append { slot: slot(7), ..ahead.posts(&["x"]) };
+    ahead.apply(&store, append).await;
+    // Also one that is recorded under this very minute, from before the clock went ahead.
+    for log in [&mut first, &mut Log::new("C3")] {
+        let append = Append { slot: slot(7), ..log.posts(&["x"]) };
+        log.apply(&store, append).await;
+    }
+    let mut found = store.last_active().await.expect("channels");
+    found.sort();
+    assert_eq!(found, ["C1", "C2", "C3"].map(|channel| log_id("T1", channel)));
+    assert_eq!(store.active(slot(7), newest).await.expect("channels").len(), 3);
+}
+
 pub async fn old_active_rows_make_room_for_new_ones(store: impl Engine) {
     let minute = START_US / 60_000_000;
     let mut log = Log::new("C1");

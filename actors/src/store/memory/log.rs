@@ -55,6 +55,8 @@ impl Logs {
     }
 
     fn mark_active(&mut self, append: &Append, minute: u64) {
+        let newest = self.active.iter().rfind(|row| row.0 == append.slot);
+        let minute = newest.map_or(minute, |row| minute.max(row.1));
         let row = (append.slot, minute, append.log.clone());
         if self.active.contains(&row) {
             return;
