@@ -381,8 +381,8 @@ pub trait Store: Send + Sync + 'static {
     fn workspaces(&self) -> Answer<Vec<(WorkspaceId, WorkspaceRow)>>;
     /// Whose token has this hash. The only look-up without a workspace: it is what finds the workspace.
     fn token(&self, hash: &str) -> Answer<Option<TokenRow>>;
-    /// Channels of a slot that were appended to in a minute (us / 60,000,000). A slot's minutes never go back: while the
-    /// clock says an earlier one than the newest that is recorded, channels are recorded under that.
+    /// Channels of a slot that were appended to in a minute (us / 60,000,000). A slot's minutes never go back: while
+    /// the clock says an earlier one than the newest that is recorded, channels are recorded under that.
     fn active(&self, slot: Slot, minute: u64) -> Answer<Vec<LogId>>;
     /// Channels appended to in the newest two recorded minutes of each slot: what a node that starts again has to
     /// look at, however long it was down. One read.

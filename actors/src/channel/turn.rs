@@ -118,10 +118,10 @@ impl ChannelState {
         Ok(())
     }
 
-    /// Answers what memory alone has decided. What is on its way has decided with it and may come to nothing: the answer
-    /// waits until that is durable. When nothing is, the log may have gone on without this owner: by an append of an
-    /// earlier one that landed after the log was read, until this one has written; by a later owner, unless the claim
-    /// was confirmed lately (F6). Then the log is looked at first.
+    /// Answers what memory alone has decided. What is on its way has decided with it and may come to nothing: the
+    /// answer waits until that is durable. When nothing is, the log may have gone on without this owner: by an append
+    /// of an earlier one that landed after the log was read, until this one has written; by a later owner, unless the
+    /// claim was confirmed lately (F6). Then the log is looked at first.
     fn answer(&mut self, command: Command, reply: Admitted, answer: Result<Done, Refusal>) {
         let Some(hot) = &mut self.hot else { return };
         if let Some(staged) = hot.log.newest() {
@@ -230,8 +230,8 @@ impl ChannelState {
         self.depart();
     }
 
-    /// A row may have an event in it that memory does not hold for durable: this owner's own, whose batch is in the store
-    /// and not yet back, or another owner's. The end of the batch tells; without one, it is another owner's.
+    /// A row may have an event in it that memory does not hold for durable: this owner's own, whose batch is in the
+    /// store and not yet back, or another owner's. The end of the batch tells; without one, it is another owner's.
     fn row_ahead(
         &mut self,
         need: Need,

@@ -155,8 +155,8 @@ impl Cursors {
         let unserved = cursors.into_iter().filter(|(channel, _)| self.find(channel).is_err());
         self.named = unserved.collect();
     }
-    /// Where a log that is not followed goes on when it is joined: at this cursor, or where the client is known to stand
-    /// further on.
+    /// Where a log that is not followed goes on when it is joined: at this cursor, or where the client is known to
+    /// stand further on.
     pub fn further(&self, channel: &ChannelId, cursor: u64) -> u64 {
         cursor.max(at(&self.named, channel)).max(at(&self.left, channel))
     }

@@ -190,8 +190,9 @@ impl Session {
     ///
     /// What the user's own log says of them follows the conversations' logs after a while; who is a member, these alone
     /// decide. They are asked when the tails are known, and that no cursor is beyond its log's end: a leave that came
-    /// before is in the members' rows by then, and one that comes later is an event after the cursor. One that was left and is not yet known to be is left out: where
-    /// it ended is told by the own log, and the rest of it is served when the client comes again.
+    /// before is in the members' rows by then, and one that comes later is an event after the cursor. One that was left
+    /// and is not yet known to be is left out: where it ended is told by the own log, and the rest of it is served when
+    /// the client comes again.
     pub(super) async fn follow_conversations(
         &mut self,
         mut wanted: Vec<Wanted>,
