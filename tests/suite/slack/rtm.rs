@@ -162,15 +162,17 @@ fn what_a_connection_says_is_heard_by_the_other_devices_of_its_user_and_not_ther
     Stage::over(Through::new(MemoryStore::new(), held.clone()), async |stage| {
         stage.admin("workspace.create", json!({ "name": "acme" })).await;
         let ann = stage.person("ann").await;
-        let channel = stage.channel(&ann, "tea").await;
+        let (channel, quiet) = (stage.channel(&ann, "tea").await, stage.channel(&ann, "coffee").await);
         let (mut one, mut other) = (stage.rtm(&ann).await, stage.rtm(&ann).await);
-        let say = |text: &str| json!({ "type": "message", "channel": channel, "text": text });
+        let say_in =
+            |channel: &str, text: &str| json!({ "type": "message", "channel": channel, "text": text });
+        let say = |text: &str| say_in(&channel, text);
         held.order(Order::Wait);
         for text in ["1", "2", "3"] {
             one.ask(say(text)).await;
         }
-        // It is refused while those are under way, and takes nothing of theirs along.
-        let long = one.ask(say(&"x".repeat(1001))).await;
+        // It is refused while those are under way elsewhere, and takes nothing of theirs along.
+        let long = one.ask(say_in(&quiet, &"x".repeat(1001))).await;
         let refused = one.next().await;
         assert_eq!((&refused["reply_to"], &refused["ok"]), (&json!(long), &json!(false)), "{refused}");
         held.order(Order::Pass);
