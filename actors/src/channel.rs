@@ -17,7 +17,7 @@ mod promise;
 mod turn;
 mod ups;
 
-use crate::command::Command;
+use crate::command::{Aside, Command};
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::gate::{Admitted, Permit};
@@ -354,14 +354,16 @@ impl ChannelState {
         let after = after + u64::from(late);
         let (id, page) = (self.args.id.clone(), self.args.pilot.store.log(&self.args.id, after, limit));
         self.args.pilot.host.spawn("channel read", async move {
-            let replay = page.await.map(|page| Replay {
-                events: page
-                    .events
-                    .into_iter()
-                    .map(|event| Arc::new(Delivery::new(id.clone(), event, Default::default())))
-                    .collect(),
-                first: page.first,
-                tail: page.tail,
+            let replay = page.await.map(|page| {
+                // The store may have a batch already that is not back here. Who were shown it would be told of an
+                // earlier tail the next time, and would not be told of it again.
+                let known = page.events.into_iter().take_while(|event| event.seq <= tail);
+                let deliveries = known.map(|event| Delivery::new(id.clone(), event, Aside::default()));
+                Replay {
+                    events: deliveries.map(Arc::new).collect(),
+                    first: page.first,
+                    tail: page.tail.min(tail),
+                }
             });
             let _ = reply.send(replay);
             drop(permit);

@@ -57,13 +57,25 @@ pub fn limit_memory(bytes: u64) {
 
 /// The most memory that this process has had in use at once, in bytes.
 pub fn peak_memory() -> u64 {
+    usage(libc::RUSAGE_SELF).ru_maxrss.unsigned_abs() * 1024
+}
+
+/// Processor time of the processes that this one started and waited for to their end.
+pub fn processor_time_of_children() -> Duration {
+    let usage = usage(libc::RUSAGE_CHILDREN);
+    let time =
+        |of: libc::timeval| Duration::new(of.tv_sec.unsigned_abs(), of.tv_usec.unsigned_abs() as u32 * 1000);
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+/// As getrusage(2).
+fn usage(of: c_int) -> libc::rusage {
     // SAFETY: all zeros is a usage, and the kernel writes one to a place that holds one.
-    let usage = unsafe {
+    unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        libc::getrusage(of, &raw mut usage);
         usage
-    };
-    usage.ru_maxrss.unsigned_abs() * 1024
+    }
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough for hash keys, and it needs no state but a counter.
