@@ -10,6 +10,7 @@ pub mod flight;
 pub mod load;
 pub mod log;
 pub mod recent;
+pub mod replay;
 pub mod window;
 
 mod parking;
@@ -17,9 +18,8 @@ mod promise;
 mod turn;
 mod ups;
 
-use crate::command::{Aside, Command};
+use crate::command::Command;
 use crate::config::Config;
-use crate::delivery::Delivery;
 use crate::gate::{Admitted, Permit};
 use crate::router::Router;
 use crate::slot::SlotMessage;
@@ -38,6 +38,7 @@ use proto::refusal::Refusal;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorMessage;
 use recent::Recent;
+use replay::{Reader, Replay};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -49,27 +50,15 @@ pub use turn::FOLLOW_UP;
 /// Newest buckets of a log that are kept whatever their age.
 const BUCKETS_KEPT_MIN: usize = 2;
 
-/// Events of a log, ready to be sent, and its tail.
-#[derive(Debug, Clone, Default)]
-pub struct Replay {
-    /// After the asked cursor, dense; starts later when retention dropped rows.
-    pub events: Vec<Arc<Delivery>>,
-    /// Lowest seq that can still be had.
-    pub first: u64,
-    /// Last durable seq.
-    pub tail: u64,
-}
-
-/// Somebody who asked for events: the cursor, how many, the way back, the place behind the gate.
-type Reader = (u64, usize, oneshot::Sender<Result<Replay, StoreError>>, Permit);
-
 /// What a channel is told.
 #[derive(RactorMessage)]
 pub enum ChannelMessage {
     /// Do this and answer.
     Do(Command, Admitted),
-    /// Events after a cursor, at most so many.
-    Read(u64, usize, oneshot::Sender<Result<Replay, StoreError>>, Permit),
+    /// Events after a cursor.
+    Read(Reader),
+    /// What the store has of them.
+    Replayed(Box<(Reader, Result<Replay, StoreError>)>),
     /// The tail, once it is known.
     Tail(oneshot::Sender<Result<u64, StoreError>>, Permit),
     /// The store's tail, as somebody else has read it.
@@ -124,6 +113,8 @@ pub struct ChannelState {
     pub(crate) recent: Recent,
     pub(crate) waiting: VecDeque<(Command, Admitted)>,
     pub(crate) readers: Vec<Reader>,
+    /// What was read for others and may be more than memory has, until the batch under way is back.
+    pub(crate) ahead: Vec<(Reader, Result<Replay, StoreError>)>,
     pub(crate) tails: Vec<(oneshot::Sender<Result<u64, StoreError>>, Permit)>,
     pub(crate) parking: Parking,
     pub(crate) follow: FollowUps,
@@ -156,6 +147,7 @@ impl Actor for Channel {
             hot: None,
             waiting: VecDeque::new(),
             readers: Vec::new(),
+            ahead: Vec::new(),
             tails: Vec::new(),
             parking: Parking::default(),
             follow: FollowUps::default(),
@@ -184,7 +176,11 @@ impl Actor for Channel {
         state.taken += u64::from(passed);
         match message {
             ChannelMessage::Do(command, reply) => state.take(command, reply),
-            ChannelMessage::Read(after, limit, reply, permit) => state.read(after, limit, reply, permit),
+            ChannelMessage::Read(reader) => state.read(reader),
+            ChannelMessage::Replayed(replayed) => {
+                let (reader, replay) = *replayed;
+                state.replayed(reader, replay);
+            }
             ChannelMessage::Tail(reply, permit) => state.tail(reply, permit),
             ChannelMessage::TailSeen(tail) => state.tail_seen(tail),
             ChannelMessage::Typing(user) => state.args.audience.typing(&state.args.id, &user),
@@ -268,9 +264,7 @@ impl ChannelState {
                 let waiting = std::mem::take(&mut self.waiting);
                 waiting.into_iter().for_each(|(command, reply)| self.take(command, reply));
                 let readers = std::mem::take(&mut self.readers);
-                readers.into_iter().for_each(|(after, limit, reply, permit)| {
-                    self.read(after, limit, reply, permit);
-                });
+                readers.into_iter().for_each(|reader| self.read(reader));
                 let tails = std::mem::take(&mut self.tails);
                 tails.into_iter().for_each(|(reply, permit)| self.tail(reply, permit));
             }
@@ -285,9 +279,7 @@ impl ChannelState {
         for (command, reply) in self.waiting.drain(..) {
             reply.answer(Err(command.refused(Refusal::Unavailable(error.to_string()))));
         }
-        for (.., reply, _) in self.readers.drain(..) {
-            let _ = reply.send(Err(error.clone()));
-        }
+        self.readers.drain(..).for_each(|reader| reader.answer(Err(error.clone())));
         for (reply, _) in self.tails.drain(..) {
             let _ = reply.send(Err(error.clone()));
         }
@@ -322,51 +314,5 @@ impl ChannelState {
             (None, Some(lost)) => _ = reply.send(Err(lost.clone())),
             (None, None) => self.tails.push((reply, permit)),
         }
-    }
-
-    fn read(
-        &mut self,
-        after: u64,
-        limit: usize,
-        reply: oneshot::Sender<Result<Replay, StoreError>>,
-        permit: Permit,
-    ) {
-        if let Some(lost) = &self.lost {
-            let _ = reply.send(Err(lost.clone()));
-            return;
-        }
-        let Some(hot) = &self.hot else { return self.readers.push((after, limit, reply, permit)) };
-        let tail = hot.log.durable();
-        // Nothing to read: also how a channel is woken.
-        if after >= tail {
-            let _ = reply.send(Ok(Replay { events: Vec::new(), first: 1, tail }));
-            return;
-        }
-        if let Some(events) = self.recent.after(after, limit)
-            && !cluster::planted!(RecentNotAsked)
-        {
-            let _ = reply.send(Ok(Replay { events, first: 1, tail }));
-            return;
-        }
-        metrics::counter!("waggle_replay_store_reads_total").increment(1);
-        self.args.pilot.host.fault(FaultPoint::ReplayRead);
-        let late = cluster::planted!(StoreReplaySkipsFirst) && after + 1 < tail;
-        let after = after + u64::from(late);
-        let (id, page) = (self.args.id.clone(), self.args.pilot.store.log(&self.args.id, after, limit));
-        self.args.pilot.host.spawn("channel read", async move {
-            let replay = page.await.map(|page| {
-                // The store may have a batch already that is not back here. Who were shown it would be told of an
-                // earlier tail the next time, and would not be told of it again.
-                let known = page.events.into_iter().take_while(|event| event.seq <= tail);
-                let deliveries = known.map(|event| Delivery::new(id.clone(), event, Aside::default()));
-                Replay {
-                    events: deliveries.map(Arc::new).collect(),
-                    first: page.first,
-                    tail: page.tail.min(tail),
-                }
-            });
-            let _ = reply.send(replay);
-            drop(permit);
-        });
     }
 }

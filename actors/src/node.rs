@@ -8,6 +8,7 @@
 
 use crate::channel::flight::Pilot;
 use crate::channel::load;
+use crate::channel::replay::NO_EVENTS;
 use crate::config::Config;
 use crate::context::Context;
 use crate::gateway::Gateway;
@@ -196,7 +197,7 @@ async fn wake(context: Context, exclusive: bool) {
 async fn wake_each(context: &Context, logs: Vec<LogId>) -> Vec<LogId> {
     let mut failed = Vec::new();
     for log in logs {
-        if let Err(error) = context.router.read(&log, u64::MAX, 1).await {
+        if let Err(error) = context.router.read(&log, NO_EVENTS, 1).await {
             tracing::warn!(?log, %error, "channel could not be woken");
             // What is damaged stays so, and is told to whoever needs it.
             failed.extend((!matches!(error, StoreError::Damaged(_))).then_some(log));

@@ -1,8 +1,8 @@
 //! The way to a channel: its slot, the slot's actor, and retries of what is lost on the way.
 
-use crate::channel::Replay;
 use crate::channel::audience::GatewaySink;
 use crate::channel::flight::Pilot;
+use crate::channel::replay::Replay;
 use crate::command::{Command, Done, ReplyTo};
 use crate::config::Config;
 use crate::gate::{Gate, Peaks};

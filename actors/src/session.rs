@@ -129,7 +129,7 @@ struct Read {
     channel: ChannelId,
     /// The cursor that was read from.
     after: u64,
-    replay: Result<crate::channel::Replay, StoreError>,
+    replay: Result<crate::channel::replay::Replay, StoreError>,
 }
 
 type Reading = BoxFuture<'static, Read>;

@@ -11,7 +11,8 @@ pub mod lost;
 use crate::channel::audience::{Audience, GatewaySink};
 use crate::channel::flight::Pilot;
 use crate::channel::load;
-use crate::channel::{Channel, ChannelArgs, ChannelMessage, Replay};
+use crate::channel::replay::{Reader, Replay};
+use crate::channel::{Channel, ChannelArgs, ChannelMessage};
 use crate::command::{Command, ReplyTo};
 use crate::config::Config;
 use crate::gate::{Admitted, Gate, Permit};
@@ -215,7 +216,7 @@ impl SlotState {
     ) {
         let Some(running) = self.hot(&log) else { return };
         match running.gate.enter() {
-            Some(place) => running.send(ChannelMessage::Read(after, limit, reply, place)),
+            Some(place) => running.send(ChannelMessage::Read(Reader { after, limit, reply, place })),
             None => _ = reply.send(Err(StoreError::Busy)),
         }
     }

@@ -349,13 +349,14 @@ impl ChannelState {
         due.into_iter().for_each(|need| self.fetch(need));
         let ahead = std::mem::take(&mut self.parking.ahead);
         ahead.into_iter().for_each(|(read, need, row)| self.row_loaded(read, need, row));
+        self.replay_ahead();
         self.run_follow_ups();
         self.depart();
     }
 
     /// Forgets what memory believes, reads the log again and asks everything again that was not answered. With a
     /// reason, what was on the way is refused instead: nothing of it was written.
-    fn start_over(&mut self, reason: Option<StoreError>) {
+    pub(super) fn start_over(&mut self, reason: Option<StoreError>) {
         let Some(hot) = self.hot.take() else { return };
         if !cluster::planted!(RecentKeptOnReload) {
             self.recent = super::recent::Recent::new(self.args.config.channel_recent_max);
@@ -377,6 +378,7 @@ impl ChannelState {
             self.waiting.extend(staged.idle.into_iter().map(|(command, reply, _)| (command, reply)));
         }
         self.waiting.extend(self.parking.take_all());
+        self.readers.extend(self.ahead.drain(..).map(|(reader, _)| reader));
         self.follow.clear();
         self.load();
     }
@@ -403,6 +405,7 @@ impl ChannelState {
             staged.idle.into_iter().for_each(|(command, reply, _)| refuse(&command, reply));
         }
         self.parking.take_all().for_each(|(command, reply)| refuse(&command, reply));
+        self.ahead.drain(..).for_each(|(reader, _)| reader.answer(Err(lost.clone())));
         self.follow.clear();
         self.lost = Some(lost);
     }

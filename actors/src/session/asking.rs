@@ -4,7 +4,7 @@ use super::commands::{Asked, asked, sign};
 use super::mailbox::Place;
 use super::opening::Wanted;
 use super::{ECHOES_MAX, Incoming, Pending, Session, TYPING_EVERY, ToSession, wire};
-use crate::channel::Replay;
+use crate::channel::replay::Replay;
 use crate::command::{Command, Done, Reply, Verb};
 use crate::context::Context;
 use crate::delivery::Delivery;

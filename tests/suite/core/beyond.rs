@@ -101,7 +101,7 @@ fn what_memory_alone_has_decided_is_not_answered_when_the_log_has_gone_on() {
         rig.until("bob's own log knows of it", async || row().await.is_some_and(|row| row.left)).await;
         // The next actor has read the log and written nothing yet, when an append of an earlier owner lands.
         rig.panic(&own);
-        rig.context.router.read(&rig.log(&own), u64::MAX, 1).await.unwrap();
+        rig.all_taken(&own).await;
         let joined = ConversationJoined { channel: name.clone(), seq: 90, kind: 0 };
         let back = ViewWrite::Joined {
             channel: channel.clone(),
@@ -112,6 +112,25 @@ fn what_memory_alone_has_decided_is_not_answered_when_the_log_has_gone_on() {
         rig.context.execute(rig.log(&own), left).await.unwrap();
         let found = row().await.unwrap();
         assert_eq!((found.left, found.seq, found.left_seq), (true, 90, 91));
+    });
+}
+
+#[test]
+fn a_replay_shows_what_an_earlier_owner_wrote_after_this_one_had_read_the_log() {
+    Rig::run(async |rig| {
+        for (name, behind) in [("level", false), ("behind", true)] {
+            let channel = rig.channel(name, &["ann"]).await;
+            let log = rig.log(&channel);
+            let before = rig.posts("ann", &channel, "before").await.seq;
+            rig.panic(&channel);
+            rig.all_taken(&channel).await;
+            let late = another_writes(rig, &channel, 0).await;
+            let after = if behind { 0 } else { before };
+            let replay = rig.context.router.read(&log, after, 10).await.unwrap();
+            assert_eq!((replay.events.last().unwrap().event.seq, replay.tail), (late, late));
+            let tail = rig.context.router.read(&log, late, 10).await.unwrap().tail;
+            assert_eq!(tail, late, "and the owner knows it");
+        }
     });
 }
 

@@ -1,5 +1,6 @@
 //! A node without sockets: the production machine, the reference store, clients at the ends of channels.
 
+use actors::channel::replay::NO_EVENTS;
 use actors::command::{Command, Done, Reply, Verb};
 use actors::config::Config;
 use actors::context::Context;
@@ -148,7 +149,7 @@ impl Rig {
 
     /// A channel's messages are taken in turn: whatever was to be answered at once has been when this is over.
     pub(crate) async fn all_taken(&self, channel: &str) {
-        self.context.router.read(&self.log(channel), u64::MAX, 1).await.unwrap();
+        self.context.router.read(&self.log(channel), NO_EVENTS, 1).await.unwrap();
     }
 
     /// Waits for what other tasks are about to do; fails when they do not.

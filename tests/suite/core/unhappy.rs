@@ -68,11 +68,19 @@ fn a_refusal_waits_for_what_it_rests_on() {
 struct Silent {
     silent: watch::Sender<bool>,
     messages: Arc<AtomicUsize>,
+    logs: Arc<AtomicUsize>,
+}
+
+impl Silent {
+    fn new() -> Self {
+        Self { silent: watch::channel(false).0, messages: Arc::default(), logs: Arc::default() }
+    }
 }
 
 impl Hook for Silent {
     fn read(&self, name: &'static str) {
         self.messages.fetch_add(usize::from(name == "message"), Relaxed);
+        self.logs.fetch_add(usize::from(name == "log"), Relaxed);
     }
     fn append(
         &self,
@@ -91,7 +99,7 @@ impl Hook for Silent {
 
 #[test]
 fn a_row_that_may_know_more_than_memory_waits_for_the_batch_under_way_and_is_not_read_again() {
-    let silent = Silent { silent: watch::channel(false).0, messages: Arc::default() };
+    let silent = Silent::new();
     Rig::run_behind(Rig::config(), &silent, async |rig| {
         let channel = rig.channel("general", &["ann"]).await;
         let old = rig.posts("ann", &channel, "old").await;
@@ -114,28 +122,30 @@ fn a_row_that_may_know_more_than_memory_waits_for_the_batch_under_way_and_is_not
 }
 
 #[test]
-fn a_replay_shows_nothing_that_its_owner_does_not_hold_for_durable() {
-    let silent = Silent { silent: watch::channel(false).0, messages: Arc::default() };
+fn a_replay_that_may_show_more_than_its_owner_knows_waits_for_the_batch_under_way() {
+    let silent = Silent::new();
     Rig::run_behind(Config { channel_recent_max: 1, ..Rig::config() }, &silent, async |rig| {
         let channel = rig.channel("general", &["ann"]).await;
         let old = rig.posts("ann", &channel, "old").await;
+        let before = silent.logs.load(Relaxed);
         silent.silent.send_replace(true);
         let mut posts = pin!(rig.does("ann", &channel, says("new")));
         assert!(poll_immediate(posts.as_mut()).await.is_none());
         let tail = async || rig.store.head(&rig.log(&channel)).await.unwrap().unwrap().1.tail;
         rig.until("the store has it", async || tail().await > old.seq).await;
-        let replay = async || {
-            let replay = rig.context.router.read(&rig.log(&channel), 0, 100).await.unwrap();
-            (replay.events.last().unwrap().event.seq, replay.tail)
-        };
-        assert_eq!(
-            replay().await,
-            (old.seq, old.seq),
-            "who lags behind this would ask its owner and hear of no more"
+        let log = rig.log(&channel);
+        let mut replays = pin!(rig.context.router.read(&log, 0, 100));
+        assert!(poll_immediate(replays.as_mut()).await.is_none());
+        rig.until("the log is read", async || silent.logs.load(Relaxed) > before).await;
+        rig.all_taken(&channel).await;
+        assert!(
+            poll_immediate(replays.as_mut()).await.is_none(),
+            "the owner would be asked again and deny it"
         );
         silent.silent.send_replace(false);
-        let new = posts.await.unwrap();
-        assert_eq!(replay().await, (new.seq, new.seq));
+        let (new, replay) = (posts.await.unwrap(), replays.await.unwrap());
+        assert_eq!((replay.events.last().unwrap().event.seq, replay.tail), (new.seq, new.seq));
+        assert_eq!(silent.logs.load(Relaxed), before + 1);
     });
 }
 
