@@ -370,7 +370,12 @@ impl Native {
                 }
             }
             Some(Say::Typed(typed)) => self.person.hears_typing(&typed.channel, &typed.user),
-            Some(Say::Pong(_)) => self.resumes.extend(self.paused.remove(&frame.re)),
+            Some(Say::Pong(_)) => {
+                // It has paused once more meanwhile: until that is answered too, it does not know where it stands.
+                let channel = self.paused.remove(&frame.re);
+                self.resumes
+                    .extend(channel.filter(|channel| !self.paused.values().any(|paused| paused == channel)));
+            }
             Some(Say::Following(following)) => {
                 self.paused.remove(&frame.re);
                 for cursor in following.tails {

@@ -243,6 +243,7 @@ impl Stage {
         down_ms: u64,
     ) -> Result<(), Violation> {
         let machine = site.machine();
+        let trapped = self.world.trapped(machine);
         self.world.crash_at(machine, point, passage, crash);
         let until = self.world.now() + TRAP_MAX;
         while self.world.life(machine).is_some() && self.world.now() < until {
@@ -253,8 +254,10 @@ impl Stage {
             self.world.disarm(machine);
             return Ok(());
         }
-        self.struck("crash-at");
-        self.world.tell(|| format!("{} dies at «{}»", site.id, point.name()));
+        if self.world.trapped(machine) > trapped {
+            self.struck("crash-at");
+            self.world.tell(|| format!("{} dies at «{}»", site.id, point.name()));
+        }
         self.back(site, ms(down_ms)).await
     }
 

@@ -78,6 +78,8 @@ pub(crate) struct Seat {
     pub(crate) tasks: BTreeMap<u64, (&'static str, AbortHandle)>,
     on_crash: Vec<OnCrash>,
     traps: Vec<Trap>,
+    /// Lives that ended in a trap.
+    trapped: u64,
 }
 
 /// Springs at the n-th passage of a fault point.
@@ -112,6 +114,7 @@ impl World {
             tasks: BTreeMap::new(),
             on_crash: Vec::new(),
             traps: Vec::new(),
+            trapped: 0,
         });
         MachineId(u32::try_from(seats.len() - 1).expect("fewer than 2^32 machines"))
     }
@@ -196,6 +199,11 @@ impl World {
     /// Takes the traps of [`World::crash_at`] and [`World::panic_at`] away that have not sprung.
     pub fn disarm(&self, machine: MachineId) {
         self.state().seats[machine.index()].traps.clear();
+    }
+
+    /// Lives of a machine that ended at a fault point of [`World::crash_at`].
+    pub fn trapped(&self, machine: MachineId) -> u64 {
+        self.state().seats[machine.index()].trapped
     }
 
     /// Withholds all events of a machine for `span`; nothing when it is down or paused already.
@@ -289,7 +297,10 @@ impl World {
             sprung.map(|index| traps.remove(index).crash)
         };
         match sprung {
-            Some(Some(crash)) => self.crash(life.machine, crash),
+            Some(Some(crash)) => {
+                self.state().seats[life.machine.index()].trapped += 1;
+                self.crash(life.machine, crash);
+            }
             Some(None) => panic!("{PLANNED_PANIC} at «{}»", point.name()),
             None => {}
         }
