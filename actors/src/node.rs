@@ -25,6 +25,7 @@ use cluster::host::{FaultPoint, Host};
 use cluster::node::Node as Me;
 use cluster::table::Table;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -173,34 +174,50 @@ impl Node {
 /// Where another node may have owned them, their tails are looked at again after a while: a batch that was on its
 /// way to the store, or that a frozen owner sent when it thawed, lands after they were read.
 async fn wake(context: Context, exclusive: bool) {
-    let mut asleep = last_active(&context).await;
-    for pause in pauses() {
-        asleep = wake_each(&context, asleep).await;
-        if asleep.is_empty() {
-            break;
-        }
-        context.host.sleep(pause).await;
-    }
+    let mut tails = BTreeMap::new();
+    wake_all(&context, last_active(&context).await, &mut tails).await;
     let looks = if exclusive { &[] } else { &LATE_LOOKS[..] };
     for wait in looks {
         context.host.sleep(*wait).await;
+        let mut moved = Vec::new();
         for log in last_active(&context).await {
             match load::tail(&*context.store, &log).await {
-                Ok(tail) => context.router.tail_seen(&log, tail),
+                Ok(tail) if tails.get(&log) == Some(&tail) => {}
+                Ok(tail) => {
+                    context.router.tail_seen(&log, tail);
+                    // It may have fallen asleep, with nobody listening: what follows from the event is to be done.
+                    moved.push(log);
+                }
                 Err(error) => tracing::warn!(?log, %error, "tail could not be looked at again"),
             }
         }
+        wake_all(&context, moved, &mut tails).await;
+    }
+}
+
+/// Wakes channels, those that cannot be woken now again and again. Keeps their tails.
+async fn wake_all(context: &Context, mut asleep: Vec<LogId>, tails: &mut BTreeMap<LogId, u64>) {
+    for pause in pauses() {
+        asleep = wake_each(context, asleep, tails).await;
+        if asleep.is_empty() {
+            return;
+        }
+        context.host.sleep(pause).await;
     }
 }
 
 /// Wakes channels; answers which of them may be woken later.
-async fn wake_each(context: &Context, logs: Vec<LogId>) -> Vec<LogId> {
+async fn wake_each(context: &Context, logs: Vec<LogId>, tails: &mut BTreeMap<LogId, u64>) -> Vec<LogId> {
     let mut failed = Vec::new();
     for log in logs {
-        if let Err(error) = context.router.read(&log, NO_EVENTS, 1).await {
-            tracing::warn!(?log, %error, "channel could not be woken");
+        match context.router.read(&log, NO_EVENTS, 1).await {
+            Ok(replay) => _ = tails.insert(log, replay.tail),
             // What is damaged stays so, and is told to whoever needs it.
-            failed.extend((!matches!(error, StoreError::Damaged(_))).then_some(log));
+            Err(StoreError::Damaged(damage)) => tracing::warn!(?log, damage, "channel could not be woken"),
+            Err(error) => {
+                tracing::warn!(?log, %error, "channel could not be woken");
+                failed.push(log);
+            }
         }
     }
     failed
@@ -241,7 +258,7 @@ async fn replace_lost(context: Context, lost: LostSlots, relay: mpsc::Sender<Rel
             Ok(mut logs) => {
                 logs.retain(|log| slots.contains(&Router::slot(log)));
                 // Once: what fails here again is woken when somebody needs it.
-                wake_each(&context, logs).await;
+                wake_each(&context, logs, &mut BTreeMap::new()).await;
             }
             Err(error) => tracing::warn!(%error, "channels of a slot that failed could not be read"),
         }
