@@ -384,8 +384,8 @@ pub trait Store: Send + Sync + 'static {
     /// Channels of a slot that were appended to in a minute (us / 60,000,000). A slot's minutes never go back: while
     /// the clock says an earlier one than the newest that is recorded, channels are recorded under that.
     fn active(&self, slot: Slot, minute: u64) -> Answer<Vec<LogId>>;
-    /// Channels appended to in the newest two recorded minutes of each slot: what a node that starts again has to
-    /// look at, however long it was down. One read.
+    /// Channels appended to in the newest [`fence::LAST_ACTIVE_MINUTES`] recorded minutes of each slot: what a node
+    /// that starts again has to look at, however long it was down. One read.
     fn last_active(&self) -> Answer<Vec<LogId>>;
     /// Drops the log rows of closed buckets whose last row is older than `before_us`; heads stay. Answers how many
     /// buckets were dropped. `keep` newest buckets are never dropped (at least the open one).

@@ -4,6 +4,7 @@ use super::engine::Trouble;
 use super::keys::{Key, Parts};
 use super::tables::{BodyOf, Frozen, damaged, defs, frozen, open, open_bodied, open_header};
 use super::write::newest_head;
+use actors::store::fence::LAST_ACTIVE_MINUTES;
 use actors::store::page::{LOG_PAGE_BYTES, rows_max};
 use actors::store::{KeySeen, LogId, LogPage, body_hash, key_hash};
 use cluster::slots::Slot;
@@ -159,7 +160,7 @@ pub fn active(snapshot: &ReadTransaction, slot: Slot, minute: u64) -> Result<Vec
     Ok(logs)
 }
 
-/// Channels of the newest two recorded minutes of every slot.
+/// Channels of the newest recorded minutes of every slot.
 pub fn last_active(snapshot: &ReadTransaction) -> Result<Vec<LogId>, Trouble> {
     let rows = frozen(snapshot, defs::active)?;
     let (mut logs, mut from) = (BTreeSet::new(), Key::default());
@@ -170,13 +171,14 @@ pub fn last_active(snapshot: &ReadTransaction) -> Result<Vec<LogId>, Trouble> {
         let slot = Parts::of(key.value()).u16().and_then(Slot::new).ok_or_else(|| unparsed(key.value()))?;
         let at = Key::slot(slot);
         let end = at.end();
-        let mut newest = None;
+        let mut minutes = BTreeSet::new();
         for row in ReadableTable::range::<&[u8]>(&rows, at.bytes()..end.as_slice())?.rev() {
             let (key, row) = row?;
             let ActiveRow {} = open("active", key.value(), row.value())?;
             let mut parts = Parts::after(&at, key.value()).ok_or_else(|| unparsed(key.value()))?;
             let minute = parts.u64().ok_or_else(|| unparsed(key.value()))?;
-            if minute + 1 < *newest.get_or_insert(minute) {
+            minutes.insert(minute);
+            if minutes.len() > LAST_ACTIVE_MINUTES {
                 break;
             }
             logs.insert(parts.log().ok_or_else(|| unparsed(key.value()))?);

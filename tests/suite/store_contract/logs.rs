@@ -115,9 +115,16 @@ pub async fn active_channels_are_found_by_slot_and_minute(store: impl Engine) {
 pub async fn the_last_active_channels_of_every_slot_are_found_in_one_read(store: impl Engine) {
     assert_eq!(store.last_active().await, Ok(Vec::new()));
     let minute_us = 60_000_000;
-    // (slot, channel, minute): the newest minute of each slot counts, and the one before it.
-    let appends =
-        [(7, "C1", 0), (7, "C2", 4), (7, "C3", 5), (9, "C4", 1), (9, "C5", 1), (4095, "user:U1", 2)];
+    // (slot, channel, minute): the newest three minutes of each slot count, however far apart they are.
+    let appends = [
+        (7, "C0", 0),
+        (7, "C1", 4),
+        (7, "C2", 5),
+        (7, "C3", 50),
+        (9, "C4", 1),
+        (9, "C5", 1),
+        (4095, "user:U1", 2),
+    ];
     for (number, channel, minute) in appends {
         let mut log = Log { last_us: START_US + minute * minute_us, ..Log::new(channel) };
         let append = Append { slot: slot(number), ..log.posts(&["x"]) };
@@ -125,7 +132,7 @@ pub async fn the_last_active_channels_of_every_slot_are_found_in_one_read(store:
     }
     let mut found = store.last_active().await.expect("channels");
     found.sort();
-    let mut expected = ["C2", "C3", "C4", "C5", "user:U1"].map(|channel| log_id("T1", channel));
+    let mut expected = ["C1", "C2", "C3", "C4", "C5", "user:U1"].map(|channel| log_id("T1", channel));
     expected.sort();
     assert_eq!(found, expected);
 }

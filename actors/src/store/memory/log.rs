@@ -1,6 +1,6 @@
 //! Logs in memory: rows, heads, directory, active channels.
 
-use crate::store::fence::{self, ACTIVE_MINUTES_MAX, ACTIVE_PRUNED_MAX, Fits};
+use crate::store::fence::{self, ACTIVE_MINUTES_MAX, ACTIVE_PRUNED_MAX, Fits, LAST_ACTIVE_MINUTES};
 use crate::store::page::{LOG_PAGE_BYTES, rows_max};
 use crate::store::{Append, Appended, KeySeen, LogId, LogPage, ViewWrite, body_hash, key_hash, redact};
 use cluster::slots::Slot;
@@ -119,9 +119,12 @@ impl Logs {
     }
 
     pub fn last_active(&self) -> Vec<LogId> {
-        let newest: BTreeMap<Slot, u64> = self.active.iter().map(|row| (row.0, row.1)).collect();
-        let recent =
-            |row: &&(Slot, u64, LogId)| newest.get(&row.0).is_some_and(|minute| row.1 + 1 >= *minute);
+        let mut minutes: BTreeMap<Slot, BTreeSet<u64>> = BTreeMap::new();
+        for (slot, minute, _) in &self.active {
+            minutes.entry(*slot).or_default().insert(*minute);
+        }
+        let since = |slot: &Slot| minutes[slot].iter().rev().take(LAST_ACTIVE_MINUTES).next_back().copied();
+        let recent = |row: &&(Slot, u64, LogId)| since(&row.0).is_some_and(|since| row.1 >= since);
         let logs: BTreeSet<LogId> = self.active.iter().filter(recent).map(|row| row.2.clone()).collect();
         logs.into_iter().collect()
     }
