@@ -228,7 +228,6 @@ impl SlotState {
         self.args.pilot.host.fault(FaultPoint::Subscribed);
         match (&entry.hot, entry.tail) {
             (None, Some(tail)) => _ = reply.send(Ok(tail)),
-            (Some(_), Some(tail)) if cluster::planted!(StaleTailOfPassive) => _ = reply.send(Ok(tail)),
             // An actor that failed may have had an append under way: only the next one knows how it ended.
             (None, None) if entry.panics == 0 => self.read_tail(log, reply, place),
             _ => self.tail(&log, reply),

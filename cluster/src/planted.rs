@@ -109,8 +109,6 @@ bugs! {
 
     /// After a refused append the log is loaded again, but the memory of recent events is kept.
     RecentKeptOnReload: "recent-kept-on-reload" breaks "I7",
-    /// A subscription is answered with the tail at which the channel was passive last.
-    StaleTailOfPassive: "stale-tail-of-passive" breaks "I7",
     /// A shard does not note how far a followed log has come: who follows later is told an old tail.
     StaleTailOfShard: "stale-tail-of-shard" breaks "I7",
 
