@@ -114,7 +114,7 @@ pub struct ChannelState {
     pub(crate) waiting: VecDeque<(Command, Admitted)>,
     pub(crate) readers: Vec<Reader>,
     /// What was read for others and may be more than memory has, until the batch under way is back.
-    pub(crate) ahead: Vec<(Reader, Result<Replay, StoreError>)>,
+    pub(crate) ahead: Vec<(Reader, Replay)>,
     pub(crate) tails: Vec<(oneshot::Sender<Result<u64, StoreError>>, Permit)>,
     pub(crate) parking: Parking,
     pub(crate) follow: FollowUps,

@@ -212,11 +212,10 @@ async fn wake_each(context: &Context, logs: Vec<LogId>, tails: &mut BTreeMap<Log
     for log in logs {
         match context.router.read(&log, NO_EVENTS, 1).await {
             Ok(replay) => _ = tails.insert(log, replay.tail),
-            // What is damaged stays so, and is told to whoever needs it.
-            Err(StoreError::Damaged(damage)) => tracing::warn!(?log, damage, "channel could not be woken"),
             Err(error) => {
                 tracing::warn!(?log, %error, "channel could not be woken");
-                failed.push(log);
+                // What is damaged stays so, and is told to whoever needs it.
+                failed.extend((!matches!(error, StoreError::Damaged(_))).then_some(log));
             }
         }
     }

@@ -97,23 +97,22 @@ impl ChannelState {
     /// yet, or another owner's. The end of the batch tells; without one, it is another owner's.
     pub(super) fn replayed(&mut self, reader: Reader, replay: Result<Replay, StoreError>) {
         let Some(hot) = &self.hot else { return self.read(reader) };
-        let ahead = replay.as_ref().is_ok_and(|replay| replay.tail > hot.log.durable());
-        match ahead {
-            false => reader.answer(replay),
-            true if hot.log.is_idle() => {
+        match replay {
+            Ok(replay) if replay.tail > hot.log.durable() && hot.log.is_idle() => {
                 self.readers.push(reader);
-                self.start_over(None);
+                self.tail_seen(replay.tail);
             }
-            true => self.ahead.push((reader, replay)),
+            Ok(replay) if replay.tail > hot.log.durable() => self.ahead.push((reader, replay)),
+            replay => reader.answer(replay),
         }
     }
 
     /// The batch under way is back. Who was at the end may find it in memory now.
     pub(super) fn replay_ahead(&mut self) {
         for (reader, replay) in std::mem::take(&mut self.ahead) {
-            match &replay {
-                Ok(replay) if replay.events.is_empty() => self.read(reader),
-                _ => self.replayed(reader, replay),
+            match replay.events.is_empty() {
+                true => self.read(reader),
+                false => self.replayed(reader, Ok(replay)),
             }
         }
     }

@@ -356,7 +356,7 @@ impl ChannelState {
 
     /// Forgets what memory believes, reads the log again and asks everything again that was not answered. With a
     /// reason, what was on the way is refused instead: nothing of it was written.
-    pub(super) fn start_over(&mut self, reason: Option<StoreError>) {
+    fn start_over(&mut self, reason: Option<StoreError>) {
         let Some(hot) = self.hot.take() else { return };
         if !cluster::planted!(RecentKeptOnReload) {
             self.recent = super::recent::Recent::new(self.args.config.channel_recent_max);

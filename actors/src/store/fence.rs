@@ -13,11 +13,11 @@ use proto::v1::{Content, Event, Head, event::Body};
 /// Minutes for which `active` rows are kept: 7 days. Each new row of a slot removes up to
 /// [`ACTIVE_PRUNED_MAX`] older ones.
 pub const ACTIVE_MINUTES_MAX: u64 = 7 * 24 * 60;
+/// Expired `active` rows that one new row removes.
+pub const ACTIVE_PRUNED_MAX: usize = 2;
 /// So many minutes of a slot in which anything was appended count as its last ones. Two are what a node has to look at
 /// that starts; one more, because a clock that is put ahead makes a minute of a moment.
 pub const LAST_ACTIVE_MINUTES: usize = 3;
-/// Expired `active` rows that one new row removes.
-pub const ACTIVE_PRUNED_MAX: usize = 2;
 
 /// What an append that may be applied does to its bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! A node without sockets: the production machine, the reference store, clients at the ends of channels.
 
+use actors::channel::load;
 use actors::channel::replay::NO_EVENTS;
 use actors::command::{Command, Done, Reply, Verb};
 use actors::config::Config;
@@ -150,6 +151,11 @@ impl Rig {
     /// A channel's messages are taken in turn: whatever was to be answered at once has been when this is over.
     pub(crate) async fn all_taken(&self, channel: &str) {
         self.context.router.read(&self.log(channel), NO_EVENTS, 1).await.unwrap();
+    }
+
+    /// Where a channel's log ends in the store.
+    pub(crate) async fn tail(&self, channel: &str) -> u64 {
+        load::tail(&*self.store, &self.log(channel)).await.unwrap()
     }
 
     /// Waits for what other tasks are about to do; fails when they do not.

@@ -108,8 +108,7 @@ fn a_row_that_may_know_more_than_memory_waits_for_the_batch_under_way_and_is_not
         silent.silent.send_replace(true);
         let mut posts = pin!(rig.does("ann", &channel, says("new")));
         assert!(poll_immediate(posts.as_mut()).await.is_none());
-        let tail = async || rig.store.head(&rig.log(&channel)).await.unwrap().unwrap().1.tail;
-        rig.until("the store has it", async || tail().await > old.seq).await;
+        rig.until("the store has it", async || rig.tail(&channel).await > old.seq).await;
         let react = Verb::React { target_us: old.us, name: "tada".into() };
         let mut reacts = pin!(rig.does("ann", &channel, react));
         assert!(poll_immediate(reacts.as_mut()).await.is_none());
@@ -131,8 +130,7 @@ fn a_replay_that_may_show_more_than_its_owner_knows_waits_for_the_batch_under_wa
         silent.silent.send_replace(true);
         let mut posts = pin!(rig.does("ann", &channel, says("new")));
         assert!(poll_immediate(posts.as_mut()).await.is_none());
-        let tail = async || rig.store.head(&rig.log(&channel)).await.unwrap().unwrap().1.tail;
-        rig.until("the store has it", async || tail().await > old.seq).await;
+        rig.until("the store has it", async || rig.tail(&channel).await > old.seq).await;
         let log = rig.log(&channel);
         let mut replays = pin!(rig.context.router.read(&log, 0, 100));
         assert!(poll_immediate(replays.as_mut()).await.is_none());

@@ -119,13 +119,13 @@ impl Logs {
     }
 
     pub fn last_active(&self) -> Vec<LogId> {
-        let mut minutes: BTreeMap<Slot, BTreeSet<u64>> = BTreeMap::new();
-        for (slot, minute, _) in &self.active {
-            minutes.entry(*slot).or_default().insert(*minute);
+        let mut slots: BTreeMap<Slot, BTreeMap<u64, Vec<&LogId>>> = BTreeMap::new();
+        for (slot, minute, log) in &self.active {
+            slots.entry(*slot).or_default().entry(*minute).or_default().push(log);
         }
-        let since = |slot: &Slot| minutes[slot].iter().rev().take(LAST_ACTIVE_MINUTES).next_back().copied();
-        let recent = |row: &&(Slot, u64, LogId)| since(&row.0).is_some_and(|since| row.1 >= since);
-        let logs: BTreeSet<LogId> = self.active.iter().filter(recent).map(|row| row.2.clone()).collect();
+        let last =
+            slots.into_values().flat_map(|minutes| minutes.into_values().rev().take(LAST_ACTIVE_MINUTES));
+        let logs: BTreeSet<LogId> = last.flatten().cloned().collect();
         logs.into_iter().collect()
     }
 
