@@ -17,7 +17,15 @@ use std::{collections::BTreeMap, env, path::PathBuf};
 /// What is mutated: a name, and the files, relative to the workspace.
 const PARTS: [(&str, &[&str]); 4] = [
     ("fence", &["cluster/src/fence", "actors/src/store/fence.rs"]),
-    ("log", &["actors/src/channel/log.rs", "actors/src/channel/window.rs", "actors/src/channel/flight.rs"]),
+    (
+        "log",
+        &[
+            "actors/src/channel/log.rs",
+            "actors/src/channel/window.rs",
+            "actors/src/channel/flight.rs",
+            "actors/src/channel/replay.rs",
+        ],
+    ),
     (
         "views",
         &[
