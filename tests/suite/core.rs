@@ -1,5 +1,6 @@
 //! One node's actors over the reference store and sockets made of channels: what people see of each other.
 
+mod beats;
 mod beyond;
 mod early;
 mod follow_ups;

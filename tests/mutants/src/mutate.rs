@@ -202,10 +202,11 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 
     fn visit_expr_binary(&mut self, expr: &'ast syn::ExprBinary) {
         let (left, right) = (self.text(expr.left.span()).to_owned(), self.text(expr.right.span()).to_owned());
-        if left.contains(PLANTED) && !left.starts_with('!') {
+        let operator = self.text(expr.op.span()).to_owned();
+        let is_nothing = ["+", "-"].contains(&operator.as_str()) && right.contains(PLANTED);
+        if is_nothing || (left.contains(PLANTED) && !left.starts_with('!')) {
             return;
         }
-        let operator = self.text(expr.op.span()).to_owned();
         let neighbours = NEIGHBOURS.iter().find(|(from, _)| *from == operator).map_or(&[][..], |(_, to)| to);
         let with_let = has_let(&expr.left) || has_let(&expr.right);
         for to in neighbours.iter().filter(|_| !with_let) {

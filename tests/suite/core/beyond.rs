@@ -12,6 +12,10 @@ use proto::refusal::Refusal;
 use proto::v1::event::Body;
 use proto::v1::server_frame::Frame as Say;
 use proto::v1::{ConversationJoined, Cursor, Event, JoinedRow, SlotRow};
+use simulations::world::through::Hook;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use tests::harness::step;
 
 #[test]
 fn a_cursor_beyond_the_end_of_its_log_is_served_from_the_end_and_told_so() {
@@ -63,7 +67,7 @@ async fn another_writes_that(
         bucket,
         tail: head.tail,
         epoch,
-        batch: BatchId([7; 16]),
+        batch: BatchId([seq as u8; 16]),
         followed: head.followed,
         events: vec![Event { seq, us: head.last_us + 1, epoch, body, ..Event::default() }],
         views,
@@ -115,22 +119,54 @@ fn what_memory_alone_has_decided_is_not_answered_when_the_log_has_gone_on() {
     });
 }
 
+/// Counts reads of logs. Nobody else has the store: no late look at tails helps.
+#[derive(Clone, Default)]
+struct Looks(Arc<AtomicUsize>);
+
+impl Hook for Looks {
+    fn read(&self, name: &'static str) {
+        self.0.fetch_add(usize::from(["head", "log"].contains(&name)), Relaxed);
+    }
+}
+
 #[test]
 fn a_replay_shows_what_an_earlier_owner_wrote_after_this_one_had_read_the_log() {
-    Rig::run(async |rig| {
+    let looks = Looks::default();
+    Rig::run_behind(Rig::config(), &looks, async |rig| {
         for (name, behind) in [("level", false), ("behind", true)] {
             let channel = rig.channel(name, &["ann"]).await;
             let log = rig.log(&channel);
             let before = rig.posts("ann", &channel, "before").await.seq;
             rig.panic(&channel);
             rig.all_taken(&channel).await;
-            let late = another_writes(rig, &channel, 0).await;
-            let after = if behind { 0 } else { before };
-            let replay = rig.context.router.read(&log, after, 10).await.unwrap();
-            assert_eq!((replay.events.last().unwrap().event.seq, replay.tail), (late, late));
-            let tail = rig.context.router.read(&log, late, 10).await.unwrap().tail;
-            assert_eq!(tail, late, "and the owner knows it");
+            let mut after = if behind { 0 } else { before };
+            // The second one finds an owner that has what the first one wrote in memory.
+            for _ in 0..2 {
+                let late = another_writes(rig, &channel, 0).await;
+                let read = rig.context.router.read(&log, after, 10);
+                let replay = step("the replay", read).await.unwrap().unwrap();
+                assert_eq!((replay.events.last().unwrap().event.seq, replay.tail), (late, late));
+                after = late;
+            }
+            let tail = rig.context.router.read(&log, after, 10).await.unwrap().tail;
+            assert_eq!(tail, after, "and the owner knows it");
         }
+    });
+}
+
+#[test]
+fn who_is_level_with_an_owner_that_has_written_costs_the_store_nothing() {
+    let looks = Looks::default();
+    Rig::run_behind(Rig::config(), &looks, async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        let (log, ann) = (rig.log(&channel), user_id("ann"));
+        let told = async || !rig.store.joined(&rig.workspace, &ann, None, 1).await.unwrap().rows.is_empty();
+        rig.until("ann's own log knows of it", told).await;
+        let last = rig.posts("ann", &channel, "here").await.seq;
+        let before = looks.0.load(Relaxed);
+        let replay = rig.context.router.read(&log, last, 10).await.unwrap();
+        assert_eq!((replay.events.len(), replay.tail), (0, last));
+        assert_eq!(looks.0.load(Relaxed), before);
     });
 }
 

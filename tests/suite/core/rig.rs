@@ -9,6 +9,7 @@ use actors::node::Node;
 use actors::opening::{self, Plan};
 use actors::scopes::Scopes;
 use actors::session::{self, FrameSocket, Incoming, SocketError};
+use actors::shard::GoAway;
 use actors::store::memory::MemoryStore;
 use actors::store::{LogId, Store};
 use actors::tickets::Login;
@@ -66,7 +67,12 @@ pub(crate) fn user_id(name: &str) -> UserId {
 impl Rig {
     /// Over the reference store, with limits that no test meets by accident.
     pub(crate) fn run(test: impl AsyncFnOnce(&Rig)) {
-        Self::run_on(Self::config(), |_| MemoryStore::new(), test);
+        Self::run_with(Self::config(), test);
+    }
+
+    /// With these limits.
+    pub(crate) fn run_with(config: Config, test: impl AsyncFnOnce(&Rig)) {
+        Self::run_on(config, |_| MemoryStore::new(), test);
     }
 
     pub(crate) fn config() -> Config {
@@ -168,6 +174,11 @@ impl Rig {
         step(what, looks).await.unwrap();
     }
 
+    /// Asks everybody to come back later, each at a turn of its own within this long.
+    pub(crate) async fn send_away(&self, window: Duration) {
+        self.node.gateway.drain(&GoAway { reason: "restarting", window }).await;
+    }
+
     /// Runs a user's command to its end.
     pub(crate) async fn does(&self, name: &str, channel: &str, verb: Verb) -> Result<Done, Refusal> {
         self.context.execute(self.log(channel), Command::by(&user_id(name), verb)).await
@@ -215,6 +226,8 @@ impl Rig {
             lagged: 0,
             skips: Vec::new(),
             typed: Vec::new(),
+            pings: 0,
+            sent_away: None,
         };
         let cursors =
             cursors.iter().map(|(channel, seq)| Cursor { channel: (*channel).into(), seq: *seq }).collect();
@@ -274,6 +287,9 @@ pub(crate) struct Client {
     pub(crate) lagged: u32,
     pub(crate) skips: Vec<SkipTo>,
     pub(crate) typed: Vec<Typed>,
+    pub(crate) pings: u32,
+    /// Asked to come back, after so many ms.
+    pub(crate) sent_away: Option<u32>,
 }
 
 impl Client {
@@ -353,9 +369,14 @@ impl Client {
     }
 
     #[allow(clippy::disallowed_methods, reason = "a test gives up after real time")]
-    async fn hear(&mut self) {
+    pub(crate) async fn hear(&mut self) {
         let host = tokio::time::timeout(PATIENCE, self.from_server.recv());
         let bytes = host.await.expect("nothing came for a minute").expect("the server closed");
+        if bytes[0] == PING {
+            self.pings += 1;
+            // Who is gone needs no answer.
+            let _ = self.to_server.send(Incoming::Pong).await;
+        }
         let Some(payload) = payload(&bytes) else { return };
         let server = frame::decode_server(payload, WireForm::Proto).unwrap();
         match server.frame {
@@ -365,11 +386,15 @@ impl Client {
             Some(Say::Lagging(_)) => self.lagged += 1,
             Some(Say::SkipTo(skip)) => self.skips.push(skip),
             Some(Say::Typed(typed)) => self.typed.push(typed),
+            Some(Say::GoAway(away)) => self.sent_away = Some(away.delay_ms),
             Some(answer) if server.re != 0 => _ = self.answers.insert(server.re, answer),
             _ => {}
         }
     }
 }
+
+/// First byte of a ping.
+const PING: u8 = 0x89;
 
 /// The payload of a binary frame (RFC 6455, 5.2, unmasked); `None` for control frames.
 fn payload(frame: &[u8]) -> Option<&[u8]> {
