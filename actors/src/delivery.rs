@@ -53,3 +53,50 @@ impl Delivery {
         self.frames[slot].get_or_init(|| crate::session::wire::frames_of(self, form))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::id::WorkspaceId;
+
+    #[test]
+    fn what_was_taken_out_once_is_not_taken_out_otherwise_again() {
+        let workspace = WorkspaceId::parse("T1").expect("a workspace");
+        let log = LogId::new(workspace.clone(), proto::id::ChannelId::Workspace(workspace));
+        let (channel, name) = ("C1".to_owned(), "general".to_owned());
+        let added = |kind| {
+            let (creator, members) = ("U1".into(), vec!["U1".into()]);
+            let (channel, name) = (channel.clone(), name.clone());
+            Body::ConversationAdded(v1::ConversationAdded { channel, name, kind, creator, members })
+        };
+        let renamed = |kind| {
+            let (channel, name) = (channel.clone(), name.clone());
+            Body::ConversationRenamed(v1::ConversationRenamed {
+                channel,
+                name,
+                kind,
+                topic: "t".into(),
+                ..Default::default()
+            })
+        };
+        let public = i32::from(ConversationKind::Public);
+        // Unknown, the four that there are, and one of a later build.
+        for (kind, body) in (0..6).flat_map(|kind| [(kind, added(kind)), (kind, renamed(kind))]) {
+            let event = Event {
+                seq: 7,
+                us: 8,
+                sender: "U1".into(),
+                key: "k".into(),
+                fingerprint: 9,
+                body: Some(body),
+                ..Event::default()
+            };
+            let once = Delivery::new(log.clone(), event.clone(), Aside::default()).event;
+            let twice = Delivery::new(log.clone(), once.clone(), Aside::default()).event;
+            assert_eq!(twice, once);
+            let shown = Event { fingerprint: 0, ..event };
+            assert_eq!(once == shown, kind == public, "{once:?}");
+            assert!(kind == public || !format!("{once:?}").contains("general"), "{once:?}");
+        }
+    }
+}

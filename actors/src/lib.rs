@@ -20,6 +20,8 @@ pub mod limits;
 pub mod marks;
 pub mod node;
 pub mod opening;
+pub mod peer;
+pub mod peers;
 pub mod relay;
 pub mod roster;
 pub mod router;

@@ -6,16 +6,18 @@
 //! May lose: sessions that are left when a stop runs out of time; they resume from their cursors.
 //! Never does: open a socket, or take a slot that another node may hold.
 
+pub mod company;
+
 use crate::channel::flight::Pilot;
 use crate::channel::load;
 use crate::channel::replay::NO_EVENTS;
 use crate::config::Config;
 use crate::context::Context;
 use crate::gateway::Gateway;
+use crate::peers::Peers;
 use crate::relay::{Relay, RelayMessage};
 use crate::router::Router;
 use crate::shard::{GoAway, SHARD_MAILBOX_MAX, Shard};
-use crate::slot::lost::LostSlots;
 use crate::store::{LogId, Store, StoreError};
 use crate::tenure::Tenure;
 use crate::tickets::Tickets;
@@ -23,7 +25,9 @@ use cluster::claimant::{CellView, ClaimantError, claim_slots};
 use cluster::claims::Claims;
 use cluster::host::{FaultPoint, Host};
 use cluster::node::Node as Me;
+use cluster::slots::told::ToldSlots;
 use cluster::table::Table;
+use company::Company;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,7 +103,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Claims the slots and starts everything.
+    /// Claims the slots and starts everything, as a node by itself.
     pub async fn start(
         host: Host,
         store: Arc<dyn Store>,
@@ -107,8 +111,22 @@ impl Node {
         config: Config,
         me: Me,
     ) -> Result<Self, StartError> {
+        Self::start_among(host, store, claims, config, me, None).await
+    }
+
+    /// The same as one of several; claims its share of the slots.
+    pub async fn start_among(
+        host: Host,
+        store: Arc<dyn Store>,
+        claims: Arc<dyn Claims>,
+        config: Config,
+        me: Me,
+        company: Option<Company>,
+    ) -> Result<Self, StartError> {
         host.fault(FaultPoint::BeforeClaims);
-        let claimed = claim_slots(&*claims, &me, &CellView::alone(&me), &host).await?;
+        let members =
+            company.as_ref().map_or_else(|| [me.id.clone()].into(), |company| company.members.clone());
+        let claimed = claim_slots(&*claims, &me, &CellView::starting(members), &host).await?;
         let (me, table) = (Arc::new(me), Arc::new(Table::new()));
         table.apply(&claimed.rows);
         host.fault(FaultPoint::SlotsClaimed);
@@ -121,12 +139,16 @@ impl Node {
         let tenure = Tenure::new(host.clone(), claims.clone(), routes.clone());
         let pilot =
             Pilot { host: host.clone(), store: store.clone(), claims, routes, tenure: tenure.clone() };
-        let lost = LostSlots::default();
-        let router = Router::new(pilot, config.clone(), root.clone(), lost.clone());
+        let lost = ToldSlots::default();
+        let peers = company.as_ref().map(|company| Peers::new(company.board.clone(), me.boot));
+        let router = Router::new(pilot.clone(), config.clone(), root.clone(), lost.clone(), peers.clone());
         let tickets = Tickets::new(host.clone(), config.tickets_max, config.ticket_ms);
         let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
         let (shards, relay) = start_relay(&context, me.id.as_str());
-        host.spawn("wake", wake(context.clone(), exclusive));
+        match company.zip(peers) {
+            Some((company, peers)) => company.keep(&context, &pilot, peers, &relay),
+            None => host.spawn("wake", wake(context.clone(), exclusive)),
+        }
         host.spawn("lost slots", replace_lost(context.clone(), lost, relay));
         let sessions_max = context.config.sessions_max;
         let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
@@ -222,11 +244,14 @@ async fn wake_each(context: &Context, logs: Vec<LogId>, tails: &mut BTreeMap<Log
     failed
 }
 
-/// The channels that were written to last, as soon as the store tells.
+/// The channels of this node that were written to last, as soon as the store tells.
 async fn last_active(context: &Context) -> Vec<LogId> {
     for pause in pauses() {
         match context.store.last_active().await {
-            Ok(logs) => return logs,
+            Ok(mut logs) => {
+                logs.retain(|log| context.router.is_here(Router::slot(log)));
+                return logs;
+            }
             Err(error) => {
                 tracing::warn!(%error, "channels that were active could not be read");
                 if matches!(error, StoreError::Damaged(_)) {
@@ -247,7 +272,7 @@ fn pauses() -> impl Iterator<Item = Duration> {
 
 /// A slot's actor that has ended is forgotten by nobody: the relay listens again at the next one, and channels with
 /// something to do are woken there.
-async fn replace_lost(context: Context, lost: LostSlots, relay: mpsc::Sender<RelayMessage>) {
+async fn replace_lost(context: Context, lost: ToldSlots, relay: mpsc::Sender<RelayMessage>) {
     loop {
         let slots = lost.next().await;
         if relay.send(RelayMessage::Renew(slots.clone())).await.is_err() {
@@ -255,7 +280,8 @@ async fn replace_lost(context: Context, lost: LostSlots, relay: mpsc::Sender<Rel
         }
         match context.store.last_active().await {
             Ok(mut logs) => {
-                logs.retain(|log| slots.contains(&Router::slot(log)));
+                let is_ours = |slot| slots.contains(&slot) && context.router.is_here(slot);
+                logs.retain(|log| is_ours(Router::slot(log)));
                 // Once: what fails here again is woken when somebody needs it.
                 wake_each(&context, logs, &mut BTreeMap::new()).await;
             }

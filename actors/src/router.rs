@@ -1,4 +1,7 @@
-//! The way to a channel: its slot, the slot's actor, and retries of what is lost on the way.
+//! The way to a channel: its slot, the slot's actor here or the node that owns it, and retries of what is lost on the
+//! way.
+
+mod forward;
 
 use crate::channel::audience::GatewaySink;
 use crate::channel::flight::Pilot;
@@ -6,20 +9,29 @@ use crate::channel::replay::Replay;
 use crate::command::{Command, Done, ReplyTo};
 use crate::config::Config;
 use crate::gate::{Gate, Peaks};
-use crate::slot::lost::LostSlots;
+use crate::peer::PeerNotice;
+use crate::peers::Peers;
 use crate::slot::{SlotArgs, SlotKeeper, SlotMessage};
 use crate::store::{LogId, StoreError};
+use cluster::host::Host;
+use cluster::node::NodeId;
 use cluster::router::Route;
+use cluster::slots::told::ToldSlots;
 use cluster::slots::{SLOTS, Slot, slot_of};
+use cluster::table::Table;
 use proto::id::UserId;
 use proto::refusal::Refusal;
 use ractor::{ActorCell, ActorRef, ActorRuntime, ActorStatus};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Times a command is sent again when its answer got lost inside (an actor that panicked, a slot that moved).
 pub const RESENDS_MAX: u32 = 5;
+
+/// Commands of this node that may wait for the owners of their channels; beyond it senders are told to try again.
+pub const PARKED_MAX: usize = 16_384;
 
 /// A growing wait: 10 ms, doubled each time, at most 5 s.
 pub fn back_off(tries: u32) -> Duration {
@@ -36,9 +48,13 @@ struct Shared {
     pilot: Pilot,
     config: Arc<Config>,
     root: ActorCell,
-    lost: LostSlots,
+    lost: ToldSlots,
     peaks: Peaks,
     keepers: Vec<Mutex<Option<Keeper>>>,
+    /// Other nodes; `None` where there are none.
+    peers: Option<Peers>,
+    /// Commands that may wait for an owner.
+    parked: Arc<Semaphore>,
 }
 
 /// Sends to channels by their slot. Cheap to clone.
@@ -48,9 +64,16 @@ pub struct Router(Arc<Shared>);
 impl Router {
     /// A router over the node's slot table; slot actors are started under `root` when first needed.
     /// `lost` is told of each that ends.
-    pub fn new(pilot: Pilot, config: Arc<Config>, root: ActorCell, lost: LostSlots) -> Self {
+    pub fn new(
+        pilot: Pilot,
+        config: Arc<Config>,
+        root: ActorCell,
+        lost: ToldSlots,
+        peers: Option<Peers>,
+    ) -> Self {
         let keepers = (0..SLOTS).map(|_| Mutex::new(None)).collect();
-        Self(Arc::new(Shared { pilot, config, root, lost, peaks: Peaks::default(), keepers }))
+        let (peaks, parked) = (Peaks::default(), Arc::new(Semaphore::new(PARKED_MAX)));
+        Self(Arc::new(Shared { pilot, config, root, lost, peaks, keepers, peers, parked }))
     }
 
     /// How long this node's queues have been.
@@ -61,6 +84,28 @@ impl Router {
     /// The slot of a log.
     pub fn slot(log: &LogId) -> Slot {
         slot_of(log.workspace.as_str().as_bytes(), log.channel.to_string().as_bytes(), 1, None)
+    }
+
+    /// Whether this node owns the slot, as far as it knows.
+    pub fn is_here(&self, slot: Slot) -> bool {
+        matches!(self.0.pilot.routes.route(slot), Route::Local { .. })
+    }
+    /// Whether a refusal by a channel of this node is the end of a command: not when the slot is another's by now.
+    pub fn is_final(&self, slot: Slot, refusal: &Refusal) -> bool {
+        self.is_here(slot) || !matches!(refusal, Refusal::Unavailable(_))
+    }
+    /// Who owns which slot, as far as this node knows.
+    pub fn table(&self) -> &Table {
+        self.0.pilot.routes.table()
+    }
+    /// Slots of another node, as far as this one knows.
+    pub fn slots_of(&self, node: &NodeId) -> BTreeSet<Slot> {
+        let table = self.table().now();
+        Slot::all().filter(|slot| table.owner(*slot).is_some_and(|owner| owner.node.id == *node)).collect()
+    }
+    /// Time, chance, tasks.
+    pub fn host(&self) -> &Host {
+        &self.0.pilot.host
     }
 
     /// Sends to the slot's actor. Gives the message's place back as a refusal when there is no room or no owner.
@@ -114,8 +159,17 @@ impl Router {
         Ok(Keeper { actor, gate, epoch })
     }
 
-    /// Sends a command; the answer comes to `reply`, or `reply` is dropped when the command got lost.
-    pub fn submit(&self, log: &LogId, mut command: Command, reply: ReplyTo) {
+    /// Sends a command to wherever its channel is; the answer comes to `reply`, or `reply` is dropped when the command
+    /// got lost.
+    pub fn submit(&self, log: &LogId, command: Command, reply: ReplyTo) {
+        match &self.0.peers {
+            Some(peers) if !self.is_here(Self::slot(log)) => self.forward(peers, log, command, reply),
+            _ => self.submit_here(log, command, reply),
+        }
+    }
+
+    /// The same for a channel of this node.
+    pub fn submit_here(&self, log: &LogId, mut command: Command, reply: ReplyTo) {
         if cluster::planted!(FreshKeyOnResend) && command.attempt > 0 {
             command = self.keyed(Command { key: String::new(), ..command });
         }
@@ -156,14 +210,30 @@ impl Router {
 
     /// Events of a log after a cursor.
     pub async fn read(&self, log: &LogId, after: u64, limit: usize) -> Result<Replay, StoreError> {
+        match &self.0.peers {
+            Some(peers) => self.read_anywhere(peers, log, after, limit).await,
+            None => self.read_here(log, after, limit).await,
+        }
+    }
+
+    /// The same of a log of this node.
+    pub async fn read_here(&self, log: &LogId, after: u64, limit: usize) -> Result<Replay, StoreError> {
         self.ask(log, |reply| {
             self.send(log, |place| SlotMessage::Read(log.clone(), after, limit, reply, place))
         })
         .await
     }
 
-    /// Subscribes a gateway; answers the tail.
+    /// Subscribes this node's gateway; answers the tail.
     pub async fn subscribe(&self, log: &LogId, sink: &GatewaySink) -> Result<u64, StoreError> {
+        match &self.0.peers {
+            Some(peers) => self.subscribe_anywhere(peers, log, sink).await,
+            None => self.subscribe_here(log, sink).await,
+        }
+    }
+
+    /// Subscribes a gateway to a log of this node.
+    pub async fn subscribe_here(&self, log: &LogId, sink: &GatewaySink) -> Result<u64, StoreError> {
         self.ask(log, |reply| {
             self.send(log, |place| SlotMessage::Subscribe(log.clone(), sink.clone(), reply, place))
         })
@@ -194,17 +264,51 @@ impl Router {
         Err(StoreError::Busy)
     }
 
-    /// A gateway's last listener of a log left.
+    /// This node's last listener of a log left.
     pub fn unsubscribe(&self, log: &LogId, gateway: Arc<str>) {
-        self.tell(log, |log| SlotMessage::Unsubscribe(log, gateway));
+        self.unsubscribe_here(log, gateway);
+        self.tell_owner(log, |peers| PeerNotice::Unsubscribe(log.clone(), peers.boot()));
     }
     /// Tells a channel how far the store has it.
     pub fn tail_seen(&self, log: &LogId, tail: u64) {
-        self.tell(log, |log| SlotMessage::TailSeen(log, tail));
+        self.tail_seen_here(log, tail);
+        self.tell_owner(log, |_| PeerNotice::TailSeen(log.clone(), tail));
     }
     /// Somebody types.
     pub fn typing(&self, log: &LogId, user: UserId) {
+        self.tell_owner(log, |_| PeerNotice::Typing(log.clone(), user.clone()));
+        self.typing_here(log, user);
+    }
+    /// A gateway's last listener of a log of this node left.
+    pub fn unsubscribe_here(&self, log: &LogId, gateway: Arc<str>) {
+        self.tell(log, |log| SlotMessage::Unsubscribe(log, gateway));
+    }
+    /// The store has a log of this node so far.
+    pub fn tail_seen_here(&self, log: &LogId, tail: u64) {
+        self.tell(log, |log| SlotMessage::TailSeen(log, tail));
+    }
+    /// Somebody types in a channel of this node.
+    pub fn typing_here(&self, log: &LogId, user: UserId) {
         self.tell(log, |log| SlotMessage::Typing(log, user));
+    }
+
+    /// A gateway is gone: it listens to nothing here any more.
+    pub fn forget_gateway(&self, gateway: &NodeId) {
+        for keeper in &self.0.keepers {
+            if let Some(keeper) = keeper.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                let _ = keeper.actor.cast(SlotMessage::Forget(gateway.as_str().into()));
+            }
+        }
+    }
+
+    /// Lets go of slots that are another's now; what their channels have not answered is sent again to that one.
+    pub fn step_down(&self, slots: &[Slot]) {
+        for slot in slots.iter().filter(|slot| !self.is_here(**slot)) {
+            let keeper = &self.0.keepers[usize::from(slot.number())];
+            if let Some(keeper) = keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                keeper.actor.stop(Some("the slot is another node's".into()));
+            }
+        }
     }
 
     /// For a slot that already has an actor; its gate still bounds what waits.

@@ -6,8 +6,6 @@
 //! listens: the node is told, and its relay subscribes again.
 //! Never does: wait for the store or for anybody.
 
-pub mod lost;
-
 use crate::channel::audience::{Audience, GatewaySink};
 use crate::channel::flight::Pilot;
 use crate::channel::load;
@@ -20,7 +18,7 @@ use crate::router::Router;
 use crate::store::{LogId, StoreError};
 use cluster::host::FaultPoint;
 use cluster::slots::Slot;
-use lost::LostSlots;
+use cluster::slots::told::ToldSlots;
 use proto::id::UserId;
 use proto::refusal::Refusal;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, ActorStatus, SupervisionEvent};
@@ -48,6 +46,8 @@ pub enum SlotMessage {
     Tail(LogId, TailReply, Permit),
     /// A gateway's last listener of a channel left.
     Unsubscribe(LogId, Arc<str>),
+    /// A gateway is gone, and listens to no channel any more.
+    Forget(Arc<str>),
     /// Somebody types in a channel.
     Typing(LogId, UserId),
     /// The store's tail of a channel, read while this node believes to own it.
@@ -69,7 +69,7 @@ pub struct SlotArgs {
     /// Limits.
     pub config: Arc<Config>,
     /// Who has to know of its end.
-    pub lost: LostSlots,
+    pub lost: ToldSlots,
 }
 
 struct Running {
@@ -138,6 +138,7 @@ impl Actor for SlotKeeper {
             SlotMessage::Subscribe(log, sink, reply, place) => state.subscribe(log, sink, reply, place),
             SlotMessage::Tail(log, reply, _place) => state.tail(&log, reply),
             SlotMessage::Unsubscribe(log, gateway) => state.unsubscribe(&log, &gateway),
+            SlotMessage::Forget(gateway) => state.forget(&gateway),
             SlotMessage::Typing(log, user) => state.typing(log, user),
             SlotMessage::TailSeen(log, tail) => state.tail_seen(&log, tail),
             SlotMessage::Passive(log, actor, tail, taken) => state.passive(&log, &actor, tail, taken),
@@ -260,6 +261,13 @@ impl SlotState {
                 self.channels.remove(log);
             }
         }
+    }
+
+    fn forget(&mut self, gateway: &str) {
+        self.channels.retain(|_, entry| {
+            entry.audience.remove(gateway);
+            entry.hot.is_some() || !entry.audience.is_empty()
+        });
     }
 
     fn typing(&mut self, log: LogId, user: UserId) {

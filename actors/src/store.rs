@@ -1,11 +1,16 @@
 //! What is kept, and what a store must promise: fenced appends to logs, views of them, and bounded reads.
 //!
 //! Every key starts with the workspace: a [`LogId`] cannot be made without one. The engines are `memory` (the
-//! reference, in this crate), redb (`cells`) and, at scale, Cassandra; one contract suite runs on all of them.
+//! reference, in this crate), redb (`cells`) and, at scale, Cassandra; `remote` is the engine of another node, which
+//! `service` answers for. One contract suite runs on all of them.
 
 pub mod fence;
+pub mod link;
 pub mod memory;
 pub mod page;
+pub mod remote;
+pub mod service;
+mod wire;
 
 use cluster::slots::Slot;
 use futures::future::BoxFuture;
@@ -65,7 +70,7 @@ pub struct BatchId(pub [u8; 16]);
 /// Condition, on the head of `bucket`: `tail = expected AND epoch <= mine AND last_us < first us AND batch != mine`.
 /// When `bucket` has no head yet: `bucket` is 0 and `tail` is 0, or the head of `bucket - 1` has this `tail` and
 /// an epoch not above ours.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Append {
     /// Which log.
     pub log: LogId,

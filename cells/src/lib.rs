@@ -4,7 +4,9 @@
 pub mod boot;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod gateway;
+pub mod links;
 pub mod machine;
 pub mod operator;
 pub mod storage;

@@ -154,10 +154,15 @@ impl Os {
     }
 }
 
+/// Wall clock, microseconds since 1970; for command lines, which are no nodes and have no host.
+pub fn wall_clock_us() -> Micros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
+}
+
 impl Seam for Os {
     fn now_us(&self) -> Micros {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
+        wall_clock_us()
     }
     fn monotonic(&self) -> Duration {
         self.started.elapsed()

@@ -366,9 +366,7 @@ impl Claims for RedbStore {
         true
     }
     fn claim(&self, claims: Vec<Claim>) -> BoxFuture<'static, Result<Vec<ClaimOutcome>, ClaimsError>> {
-        for claim in &claims {
-            assert!(claim.to.epoch > claim.from_epoch, "a claim raises the epoch of slot {}", claim.slot);
-        }
+        claims.iter().for_each(Claim::assert_rising);
         let done = self.submit("claim", Work::Claim(claims));
         done.map(|done| match done {
             Ok(Done::Claimed(outcomes)) => Ok(outcomes),

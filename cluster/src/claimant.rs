@@ -8,7 +8,7 @@ use crate::{
     claims::{Claim, ClaimOutcome, Claims, ClaimsError, SLOTS_PER_PARTITION},
     fence::{ClaimDenied, ClaimView, OwnerSeen, forced_claim},
     host::Host,
-    node::{Node, NodeId},
+    node::{BootId, Node, NodeId},
     ring::Ring,
     slots::{SLOTS, Slot},
     table::{Owner, RowError},
@@ -35,30 +35,35 @@ pub const ROUND_PAUSE: Duration = Duration::from_millis(50);
 pub struct CellView {
     /// Configured members, this node included.
     pub members: BTreeSet<NodeId>,
+    /// Nodes that are there, each in its life.
+    pub lives: BTreeMap<NodeId, BootId>,
     /// Members and strangers that are gone in our view, and whether a second member agrees.
-    pub gone: BTreeMap<NodeId, Gone>,
+    pub gone: BTreeMap<NodeId, bool>,
     /// How late our own loop runs.
     pub loop_lag: Duration,
-}
-
-/// What is known of a node that is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone {
-    /// Down, or back in another life.
-    pub seen: OwnerSeen,
-    /// A second member sees it so.
-    pub confirmed: bool,
 }
 
 impl CellView {
     /// The view of a node that is the whole cell.
     pub fn alone(me: &Node) -> Self {
-        Self { members: [me.id.clone()].into(), gone: BTreeMap::new(), loop_lag: Duration::ZERO }
+        Self::starting([me.id.clone()].into())
+    }
+    /// The view of a node that has seen nobody yet.
+    pub fn starting(members: BTreeSet<NodeId>) -> Self {
+        Self { members, lives: BTreeMap::new(), gone: BTreeMap::new(), loop_lag: Duration::ZERO }
     }
     /// Members that are up in our view. A node that is back in another life is up.
     fn up(&self) -> impl Iterator<Item = &NodeId> {
-        let down = |node: &NodeId| self.gone.get(node).is_some_and(|gone| gone.seen == OwnerSeen::Down);
-        self.members.iter().filter(move |node| !down(node))
+        self.members.iter().filter(|node| !self.gone.contains_key(*node))
+    }
+    /// How an owner looks, and whether somebody else sees it so.
+    fn seen(&self, owner: &Owner) -> (OwnerSeen, bool) {
+        match (self.lives.get(&owner.node.id), self.gone.get(&owner.node.id)) {
+            // It has said so itself.
+            (Some(boot), _) if *boot != owner.node.boot => (OwnerSeen::Rebooted, true),
+            (_, Some(confirmed)) => (OwnerSeen::Down, *confirmed),
+            _ => (OwnerSeen::Up, false),
+        }
     }
 }
 
@@ -80,13 +85,13 @@ pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView) -> Plan {
     let mut rows = rows.iter().peekable();
     for (slot, successor) in Slot::all().zip(placement.into_iter().map(Some).chain(std::iter::repeat(None))) {
         let owner = rows.next_if(|(of, _)| **of == slot).map(|(_, owner)| owner);
-        let gone = owner.and_then(|owner| cell.gone.get(&owner.node.id));
+        let (owner_seen, second_observer) = owner.map_or((OwnerSeen::Up, false), |owner| cell.seen(owner));
         let view = ClaimView {
             me,
             slot,
             owner,
-            owner_seen: gone.map_or(OwnerSeen::Up, |gone| gone.seen),
-            second_observer: gone.is_some_and(|gone| gone.confirmed),
+            owner_seen,
+            second_observer,
             successor,
             members,
             members_up,
@@ -168,7 +173,7 @@ pub async fn claim_slots(
 }
 
 /// All rows, partition by partition.
-async fn read_rows(claims: &dyn Claims) -> Result<BTreeMap<Slot, Owner>, ClaimantError> {
+pub async fn read_rows(claims: &dyn Claims) -> Result<BTreeMap<Slot, Owner>, ClaimantError> {
     let reads = stream::iter(0..PARTITIONS).map(|partition| claims.read(partition));
     let mut reads = reads.buffered(READS_AT_ONCE);
     let mut rows: Vec<(Slot, Owner)> = Vec::with_capacity(SLOTS.into());

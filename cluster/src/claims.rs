@@ -26,6 +26,18 @@ pub struct Claim {
     pub to: SlotRow,
 }
 
+impl Claim {
+    /// Whether it raises the epoch. One that does not is a bug of the claimant.
+    pub fn is_rising(&self) -> bool {
+        self.to.epoch > self.from_epoch
+    }
+
+    /// Asserts that it raises the epoch: it is the claimant that panics.
+    pub fn assert_rising(&self) {
+        assert!(self.is_rising(), "a claim raises the epoch of slot {}", self.slot);
+    }
+}
+
 /// What became of one claim.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClaimOutcome {

@@ -4,6 +4,8 @@
 //! `cluster` and `actors` may ask the clock, draw a random number or start a task (`.clippy.toml`).
 
 mod entropy;
+#[cfg(test)]
+pub(crate) mod paused;
 mod point;
 
 pub use entropy::Entropy;

@@ -3,9 +3,11 @@
 //!
 //! This crate does not know what a channel or a user is: it hashes bytes to slots and moves bytes over links.
 
+pub mod charm;
 pub mod claimant;
 pub mod claims;
 pub mod fence;
+pub mod gossip;
 pub mod host;
 pub mod link;
 pub mod node;
@@ -14,6 +16,8 @@ pub mod planted;
 pub mod ring;
 pub mod router;
 pub mod slots;
+pub mod swim;
+pub mod switchboard;
 pub mod table;
 
 /// Whether this planted bug is chosen. `false`, and nothing of the bug's name, unless built with `--cfg planted`.

@@ -3,6 +3,8 @@
 //! `block = override or (xxh3(workspace) + xxh3(channel) mod span) mod 256`, `slot = 16 * block +
 //! xxh3(channel) mod 16`.
 
+pub mod told;
+
 use std::fmt;
 
 /// Number of slots.

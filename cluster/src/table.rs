@@ -8,7 +8,7 @@
 use crate::{
     claims::Claim,
     node::{BootId, CellId, NameError, Node, NodeId},
-    slots::{SLOTS, Slot},
+    slots::{SLOTS, Slot, told::ToldSlots},
 };
 use arc_swap::{ArcSwap, Guard};
 use proto::v1::SlotRow;
@@ -99,29 +99,38 @@ impl SlotTable {
     }
 }
 
-/// The node's current table: many readers that never wait, news taken from rows, claims and gossip.
+/// The node's current table: many readers that never wait, news taken from rows, claims and gossip. Whoever brings the
+/// news, [`Table::changes`] has them.
 #[derive(Debug)]
-pub struct Table(ArcSwap<SlotTable>);
+pub struct Table {
+    now: ArcSwap<SlotTable>,
+    changes: ToldSlots,
+}
 
 impl Table {
     /// A table in which nothing is owned.
     pub fn new() -> Self {
-        Self(ArcSwap::from_pointee(SlotTable::empty()))
+        Self { now: ArcSwap::from_pointee(SlotTable::empty()), changes: ToldSlots::default() }
+    }
+    /// Slots that have changed hands since somebody asked last.
+    pub fn changes(&self) -> &ToldSlots {
+        &self.changes
     }
     /// The state now. Cheap; drop it before the next await.
     pub fn now(&self) -> Guard<Arc<SlotTable>> {
-        self.0.load()
+        self.now.load()
     }
     /// Takes what has a higher epoch than what is known and drops the rest; the slots that changed.
     pub fn apply(&self, news: &[(Slot, Owner)]) -> Vec<Slot> {
         let mut changed = Vec::new();
-        self.0.rcu(|known| {
+        self.now.rcu(|known| {
             let mut next = SlotTable::clone(known);
             changed.clear();
             changed
                 .extend(news.iter().filter(|(slot, owner)| next.learn(*slot, owner)).map(|(slot, _)| slot));
             if changed.is_empty() { Arc::clone(known) } else { Arc::new(next) }
         });
+        changed.iter().for_each(|slot| self.changes.tell(*slot));
         changed
     }
 }

@@ -79,7 +79,16 @@ fn kinds() -> Vec<Kind> {
         bare::<v1::ServerFrame>("server", "ServerFrame"),
         bare::<v1::Event>("event", "Event"),
         bare::<v1::LinkHello>("link", "LinkHello"),
+        bare::<v1::Parcel>("link", "Parcel"),
+        bare::<v1::CellNotice>("link", "CellNotice"),
         bare::<v1::LinkBatch>("link", "LinkBatch"),
+        bare::<v1::PeerCall>("peer_call", "PeerCall"),
+        bare::<v1::PeerVerb>("peer_verb", "PeerVerb"),
+        bare::<v1::PeerAnswer>("peer_answer", "PeerAnswer"),
+        bare::<v1::PeerNotice>("peer_notice", "PeerNotice"),
+        bare::<v1::StoreCall>("store_call", "StoreCall"),
+        bare::<v1::StoreView>("store_view", "StoreView"),
+        bare::<v1::StoreAnswer>("store_answer", "StoreAnswer"),
     ];
     record::for_each(&mut kinds);
     kinds

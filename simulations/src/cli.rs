@@ -3,6 +3,7 @@
 mod bugs;
 mod check;
 mod list;
+mod membership;
 mod pool;
 mod replay;
 mod run;
@@ -33,6 +34,8 @@ enum Verb {
     Soak(soak::Soak),
     /// Find every planted bug; for builds that have them.
     Bugs(bugs::Bugs),
+    /// Measure membership: how often the living are taken for dead, how soon the dead are.
+    Membership(membership::Membership),
     /// What can be run, what lives there, what goes wrong, and what is promised.
     List,
     /// Explore the model of the ownership protocol: the right rules must hold, each broken one must break.
@@ -52,6 +55,7 @@ impl Cli {
             Verb::Shrink(shrink) => shrink.run(),
             Verb::Soak(soak) => soak.run(),
             Verb::Bugs(bugs) => bugs.run(),
+            Verb::Membership(membership) => Ok(membership.run()),
             Verb::List => Ok(list::run()),
             Verb::Model { steps } => Ok(check::run(steps)),
         }

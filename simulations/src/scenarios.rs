@@ -1,6 +1,8 @@
 //! What can be run: each scenario is a world with a purpose and its own checks.
 
+pub mod company;
 pub mod echo;
+pub mod membership;
 pub mod weather;
 pub mod yard;
 
@@ -28,9 +30,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The length of the work.
+    /// The length of the work, an hour unless told otherwise.
     pub fn span(&self) -> Duration {
-        Duration::from_secs_f64(self.hours.unwrap_or(1.0) * 3600.0)
+        self.span_or(1.0)
+    }
+    /// The length of the work, so many hours unless told otherwise.
+    pub fn span_or(&self, hours: f64) -> Duration {
+        Duration::from_secs_f64(self.hours.unwrap_or(hours) * 3600.0)
     }
 }
 
@@ -63,5 +69,15 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "echo",
         about: "HTTP and WebSocket over streams that are cut, reset, paused, and lose their server",
         run: |world, settings| Box::pin(echo::run(world, settings)),
+    },
+    Scenario {
+        name: "company",
+        about: "nodes of a cell with one store: owners die, freeze and are cut off while people write and listen",
+        run: |world, settings| Box::pin(company::run(world, settings)),
+    },
+    Scenario {
+        name: "membership",
+        about: "nodes that gossip and link while paths lose, nodes pause, die and are cut off",
+        run: |world, settings| Box::pin(membership::run(world, settings)),
     },
 ];

@@ -7,6 +7,7 @@
 //! The runtime's own timers (a dependency may use them) are served too, at their millisecond, between the events.
 
 pub mod clock;
+pub mod datagrams;
 pub mod disk;
 pub mod gauges;
 mod idle;

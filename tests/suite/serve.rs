@@ -1,5 +1,6 @@
 //! What scripts rely on: the ready line, exit codes, signals, settings, probes, and the operator's words.
 
+mod credentials;
 mod door;
 mod operator;
 

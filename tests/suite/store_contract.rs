@@ -1,5 +1,5 @@
-//! What every store promises, as one set of tests that runs on every engine: the one in memory, redb on a simulated
-//! disk, redb in a file on a real machine.
+//! What every store promises, as one set of tests that runs on every engine: the one in memory, the same behind the
+//! wire, redb on a simulated disk, redb in a file on a real machine.
 
 mod agreement;
 mod appends;
@@ -17,12 +17,18 @@ mod views;
 use crate::inline::Inline;
 use actors::store::Store;
 use actors::store::memory::MemoryStore;
+use actors::store::remote::{Carry, CarryError, RemoteStore};
+use actors::store::service::StoreService;
+use bytes::Bytes;
 use cells::machine::{Machine, Threads};
 use cells::storage::{RedbStore, StorageConfig};
 use cluster::claims::Claims;
 use cluster::host::Host;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use simulations::world::disk::SimDisk;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// An engine under contract.
@@ -36,6 +42,21 @@ fn config() -> StorageConfig {
 
 fn on_memory(test: impl AsyncFnOnce(MemoryStore)) {
     Inline::new().run(test(MemoryStore::new()));
+}
+
+/// A carrier to a service in the same process: everything is encoded, nothing is lost.
+struct InProcess(StoreService);
+
+impl Carry for InProcess {
+    fn carry(&self, call: Bytes) -> BoxFuture<'static, Result<Bytes, CarryError>> {
+        self.0.answer(call).map(Ok).boxed()
+    }
+}
+
+fn on_a_wire(test: impl AsyncFnOnce(RemoteStore)) {
+    let memory = Arc::new(MemoryStore::new());
+    let service = StoreService::new(memory.clone(), memory);
+    Inline::new().run(test(RemoteStore::new(Arc::new(InProcess(service)))));
 }
 
 fn on_redb(test: impl AsyncFnOnce(RedbStore)) {
@@ -86,6 +107,7 @@ impl Drop for Folder {
 macro_rules! contract {
     ($($part:ident: $($test:ident),+ $(,)?;)+) => {
         mod memory { $($(#[test] fn $test() { super::on_memory(super::$part::$test); })+)+ }
+        mod wire { $($(#[test] fn $test() { super::on_a_wire(super::$part::$test); })+)+ }
         mod redb { $($(#[test] fn $test() { super::on_redb(super::$part::$test); })+)+ }
         mod file { $($(#[test] fn $test() { super::on_a_file(super::$part::$test); })+)+ }
     };

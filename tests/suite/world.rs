@@ -100,6 +100,20 @@ fn http_and_websocket_over_bad_streams_replay_to_the_byte() {
 }
 
 #[test]
+fn a_cell_whose_owners_die_and_freeze_replays_to_the_byte() {
+    for line in twice("company", "0.02", "1..4") {
+        assert!(field(&line, "ok").as_bool() == Some(true), "{line}");
+    }
+}
+
+#[test]
+fn nodes_that_gossip_on_bad_paths_replay_to_the_byte() {
+    for line in twice("membership", "0.05", "1..4") {
+        assert!(field(&line, "ok").as_bool() == Some(true), "{line}");
+    }
+}
+
+#[test]
 fn twenty_days_of_weather_replay_to_the_byte() {
     let lines = twice("weather", "", "1..20");
     let hashes: BTreeSet<String> = lines.iter().map(|line| field(line, "hash").to_string()).collect();

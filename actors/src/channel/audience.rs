@@ -1,9 +1,13 @@
 //! Who gets a channel's events: gateway nodes with at least one listener. One copy each, whatever the listeners.
 
 use crate::delivery::Delivery;
+use crate::peer::{PeerNotice, deliver_bytes};
+use crate::peers::Peer;
 use crate::relay::RelayMessage;
 use crate::store::LogId;
+use bytes::Bytes;
 use proto::id::UserId;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -18,24 +22,51 @@ const BEACON_LOGS_MAX: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct GatewaySink {
     name: Arc<str>,
-    relay: mpsc::Sender<RelayMessage>,
+    way: Way,
     moved: Moved,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    /// On this node.
+    Here(mpsc::Sender<RelayMessage>),
+    /// On another.
+    There(Peer),
+}
+
+/// Events on their way to several gateways; as bytes when the first one is on another node.
+struct Batch<'a> {
+    events: &'a Arc<[Arc<Delivery>]>,
+    bytes: OnceCell<Bytes>,
 }
 
 impl GatewaySink {
     /// A sink into a relay's mailbox.
     pub fn new(name: &str, relay: mpsc::Sender<RelayMessage>) -> Self {
-        Self { name: name.into(), relay, moved: Moved::default() }
+        Self { name: name.into(), way: Way::Here(relay), moved: Moved::default() }
     }
-    fn deliver(&self, log: &LogId, events: &Arc<[Arc<Delivery>]>, tail: u64) {
-        self.moved.lock().unwrap_or_else(PoisonError::into_inner).insert(log.clone(), tail);
-        if self.relay.try_send(RelayMessage::Deliver(events.clone())).is_err() {
+    /// A sink to the relay of another node.
+    pub fn to(peer: Peer) -> Self {
+        Self { name: peer.node().as_str().into(), way: Way::There(peer), moved: Moved::default() }
+    }
+    fn moved(&self) -> std::sync::MutexGuard<'_, BTreeMap<LogId, u64>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn deliver(&self, log: &LogId, batch: &Batch<'_>, tail: u64) {
+        self.moved().insert(log.clone(), tail);
+        let fits = match &self.way {
+            Way::Here(relay) => relay.try_send(RelayMessage::Deliver(batch.events.clone())).is_ok(),
+            Way::There(peer) => {
+                peer.tell_bytes(batch.bytes.get_or_init(|| deliver_bytes(batch.events)).clone())
+            }
+        };
+        if !fits {
             metrics::counter!("waggle_relay_overflow_total").increment(1);
         }
     }
     /// Tells the relay the tails that moved since the last time.
     pub fn beacon(&self) {
-        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut moved = self.moved();
         let mut tails = std::mem::take(&mut *moved);
         if tails.len() > BEACON_LOGS_MAX
             && let Some(split) = tails.keys().nth(BEACON_LOGS_MAX).cloned()
@@ -45,17 +76,30 @@ impl GatewaySink {
         if tails.is_empty() || cluster::planted!(NoTailBeacon) {
             return;
         }
-        if let Err(mpsc::error::TrySendError::Full(RelayMessage::Beacon(tails))) =
-            self.relay.try_send(RelayMessage::Beacon(tails))
-        {
-            for (log, tail) in tails {
-                moved.entry(log).or_insert(tail);
+        let unsaid = match &self.way {
+            Way::Here(relay) => match relay.try_send(RelayMessage::Beacon(tails)) {
+                Err(mpsc::error::TrySendError::Full(RelayMessage::Beacon(tails))) => tails,
+                _ => return,
+            },
+            Way::There(peer) => {
+                let notice = PeerNotice::Beacon(tails);
+                match (peer.tell(&notice), notice) {
+                    (false, PeerNotice::Beacon(tails)) => tails,
+                    _ => return,
+                }
             }
+        };
+        for (log, tail) in unsaid {
+            moved.entry(log).or_insert(tail);
         }
     }
+    /// Typing is transient: what does not fit is dropped.
     fn typing(&self, log: &LogId, user: &UserId) {
-        // Typing is transient: what does not fit is dropped.
-        let _ = self.relay.try_send(RelayMessage::Typing(log.clone(), user.clone()));
+        let (log, user) = (log.clone(), user.clone());
+        match &self.way {
+            Way::Here(relay) => drop(relay.try_send(RelayMessage::Typing(log, user))),
+            Way::There(peer) => drop(peer.tell(&PeerNotice::Typed(log, user))),
+        }
     }
 }
 
@@ -86,14 +130,14 @@ impl Audience {
     }
     /// One copy to each gateway.
     pub fn spread(&self, log: &LogId, events: &Arc<[Arc<Delivery>]>, tail: u64) {
-        let sinks = self.sinks();
-        sinks.iter().for_each(|sink| sink.deliver(log, events, tail));
+        let (sinks, batch) = (self.sinks(), Batch { events, bytes: OnceCell::new() });
+        sinks.iter().for_each(|sink| sink.deliver(log, &batch, tail));
         metrics::counter!("waggle_fanout_copies_total").increment(sinks.len() as u64);
     }
     /// The tail, for gateways that may have missed events: they compare and ask.
     pub fn remind(&self, log: &LogId, tail: u64) {
         for sink in self.sinks().iter() {
-            sink.moved.lock().unwrap_or_else(PoisonError::into_inner).insert(log.clone(), tail);
+            sink.moved().insert(log.clone(), tail);
         }
     }
     /// Somebody types.

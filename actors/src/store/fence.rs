@@ -113,21 +113,54 @@ pub fn event_bytes(event: &Event) -> usize {
     event.encoded_len() - if apart > INLINE_BODY_MAX { apart } else { 0 }
 }
 
-/// Asserts what the appender promises: 1 to [`APPEND_ROWS_MAX`] events, at most [`APPEND_BYTES_MAX`], `seq` dense
-/// from the tail, `us` rising, views that the kind of log may write. A violation is a bug of the appender, and it
-/// is the appender that panics.
-pub fn assert_whole(append: &Append) {
+/// How an append is not what its appender promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotWhole {
+    /// None, or more than [`APPEND_ROWS_MAX`].
+    #[error("{0} events in one append")]
+    Rows(usize),
+    /// More than [`APPEND_BYTES_MAX`].
+    #[error("{0} bytes in one append")]
+    Bytes(usize),
+    /// An event whose seq is not the one after that of the event before, or after the tail.
+    #[error("seq {0} is out of its place")]
+    NotDense(u64),
+    /// An event that is not later than the one before.
+    #[error("us does not rise to seq {0}")]
+    NotRising(u64),
+    /// A view that this kind of log may not write, by its place.
+    #[error("view {0} is none of this kind of log")]
+    View(usize),
+}
+
+/// Checks what the appender promises: 1 to [`APPEND_ROWS_MAX`] events, at most [`APPEND_BYTES_MAX`], `seq` dense from
+/// the tail, `us` rising, views that the kind of log may write.
+pub fn check_whole(append: &Append) -> Result<(), NotWhole> {
     let rows = append.events.len();
-    assert!((1..=APPEND_ROWS_MAX).contains(&rows), "{rows} events in one append to {:?}", append.log);
-    let bytes: usize = append.events.iter().map(event_bytes).sum();
-    assert!(bytes <= APPEND_BYTES_MAX, "{bytes} bytes in one append to {:?}", append.log);
-    for (event, seq) in append.events.iter().zip(append.tail + 1..) {
-        assert_eq!(event.seq, seq, "seq is dense from the tail of {:?}", append.log);
+    if !(1..=APPEND_ROWS_MAX).contains(&rows) {
+        return Err(NotWhole::Rows(rows));
     }
-    let rising = append.events.windows(2).all(|pair| pair[0].us < pair[1].us);
-    assert!(rising, "us rises along {:?}", append.log);
-    for view in &append.views {
-        assert!(may_write(&append.log, view), "{:?} may not write {view:?}", append.log);
+    let bytes: usize = append.events.iter().map(event_bytes).sum();
+    if bytes > APPEND_BYTES_MAX {
+        return Err(NotWhole::Bytes(bytes));
+    }
+    let due = (1..).map(|n| append.tail.checked_add(n));
+    if let Some((event, _)) = append.events.iter().zip(due).find(|(event, due)| Some(event.seq) != *due) {
+        return Err(NotWhole::NotDense(event.seq));
+    }
+    if let Some(pair) = append.events.windows(2).find(|pair| pair[0].us >= pair[1].us) {
+        return Err(NotWhole::NotRising(pair[1].seq));
+    }
+    match append.views.iter().position(|view| !may_write(&append.log, view)) {
+        Some(view) => Err(NotWhole::View(view)),
+        None => Ok(()),
+    }
+}
+
+/// Asserts that an append is whole. One that is not is a bug of the appender, and it is the appender that panics.
+pub fn assert_whole(append: &Append) {
+    if let Err(why) = check_whole(append) {
+        panic!("an append to {:?} is not whole: {why}", append.log);
     }
 }
 

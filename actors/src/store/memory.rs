@@ -177,10 +177,10 @@ impl Claims for MemoryStore {
         ready(Ok(rows)).boxed()
     }
     fn claim(&self, claims: Vec<Claim>) -> BoxFuture<'static, Result<Vec<ClaimOutcome>, ClaimsError>> {
+        claims.iter().for_each(Claim::assert_rising);
         let outcomes = self.with(|state| {
             let one = |claim: Claim| {
                 let there = state.slots.get(&claim.slot).cloned().unwrap_or_default();
-                assert!(claim.to.epoch > claim.from_epoch, "a claim raises the epoch of slot {}", claim.slot);
                 if there.epoch != claim.from_epoch {
                     return ClaimOutcome::Refused(there);
                 }

@@ -1,5 +1,7 @@
 //! `waggle admin`: asks a running node to make things; prints the new id or token alone.
 
+mod cluster;
+
 use super::exit;
 use crate::{
     config::DATA_VARIABLE,
@@ -9,6 +11,7 @@ use crate::{
     },
 };
 use clap::{Args, Subcommand, ValueEnum};
+use cluster::Cluster;
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -42,6 +45,9 @@ enum Noun {
     /// What is kept.
     #[command(subcommand)]
     Store(Store),
+    /// Certificates with which nodes know each other.
+    #[command(subcommand)]
+    Cluster(Cluster),
 }
 
 #[derive(Debug, Subcommand)]
@@ -131,8 +137,12 @@ enum Store {
 
 impl Admin {
     pub(super) fn run(self) -> ExitCode {
+        let request = match self.noun.request() {
+            Ok(request) => request,
+            Err(cluster) => return made(cluster, self.json),
+        };
         let operator = self.node.unwrap_or_else(default_operator);
-        let reply = match ask(&operator, &self.noun.request()) {
+        let reply = match ask(&operator, &request) {
             Ok(reply) => reply,
             Err(error) => {
                 eprintln!("waggle: {error}");
@@ -153,6 +163,20 @@ impl Admin {
     }
 }
 
+/// What needs no node.
+fn made(cluster: Cluster, json: bool) -> ExitCode {
+    match cluster.run() {
+        Ok(result) => {
+            println!("{}", shown(&result, json));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("waggle: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// The new id or token alone; all of it on request, or where there is neither.
 fn shown(result: &Value, json: bool) -> String {
     let word = ["token", "id"].iter().find_map(|name| result[name].as_str());
@@ -169,8 +193,8 @@ fn default_operator() -> PathBuf {
 }
 
 impl Noun {
-    /// What is asked of the node. Absent options are left out.
-    fn request(self) -> Request {
+    /// What is asked of the node, if that is who is asked. Absent options are left out.
+    fn request(self) -> Result<Request, Cluster> {
         let (verb, mut args) = match self {
             Self::Workspace(Workspace::Create { name }) => ("workspace.create", json!({ "name": name })),
             Self::Workspace(Workspace::List) => ("workspace.list", json!({})),
@@ -194,10 +218,11 @@ impl Noun {
                 ("channel.join", json!({ "workspace": workspace, "channel": channel, "user": user }))
             }
             Self::Store(Store::Stat) => ("store.stat", json!({})),
+            Self::Cluster(cluster) => return Err(cluster),
         };
         if let Value::Object(map) = &mut args {
             map.retain(|_, value| !value.is_null());
         }
-        Request { verb: verb.to_owned(), args }
+        Ok(Request { verb: verb.to_owned(), args })
     }
 }

@@ -220,8 +220,7 @@ fn a_damaged_row_ends_the_start_at_once() {
 fn survivors_of_three_share_the_slots_of_the_lost_one_without_overlap() {
     let all = members(&["m", "n", "p"]);
     let lost = node("m", 1);
-    let gone = Gone { seen: OwnerSeen::Down, confirmed: true };
-    let cell = CellView { members: all, gone: [(lost.id.clone(), gone)].into(), loop_lag: Duration::ZERO };
+    let cell = CellView { gone: [(lost.id.clone(), true)].into(), ..CellView::starting(all) };
     let rows = all_of(&lost, 4);
     let of =
         |name| plan(&rows, &node(name, 1), &cell).claims.into_iter().map(|c| c.slot).collect::<BTreeSet<_>>();
@@ -232,14 +231,23 @@ fn survivors_of_three_share_the_slots_of_the_lost_one_without_overlap() {
 
 #[test]
 fn one_of_three_that_sees_nobody_claims_nothing() {
-    let gone = Gone { seen: OwnerSeen::Down, confirmed: true };
     let names = members(&["m", "p"]);
-    let cell = CellView {
-        members: members(&["m", "n", "p"]),
-        gone: names.into_iter().map(|name| (name, gone)).collect(),
-        loop_lag: Duration::ZERO,
-    };
+    let gone = names.into_iter().map(|name| (name, true)).collect();
+    let cell = CellView { gone, ..CellView::starting(members(&["m", "n", "p"])) };
     let planned = plan(&all_of(&node("m", 1), 4), &node("n", 1), &cell);
     assert_eq!((planned.claims.len(), planned.denied.len()), (0, 4096));
     assert!(planned.denied.iter().all(|(_, why)| *why == ClaimDenied::Minority { up: 1, members: 3 }));
+}
+
+#[test]
+fn a_slot_of_an_earlier_life_is_free_and_one_of_the_present_life_is_not() {
+    let (me, cell) = (node("n", 1), members(&["m", "n", "p"]));
+    let view = |boot| CellView {
+        lives: [(NodeId::parse("m").unwrap(), BootId(boot))].into(),
+        ..CellView::starting(cell.clone())
+    };
+    let rows = all_of(&node("m", 1), 4);
+    assert_eq!(plan(&rows, &me, &view(1)).claims, []);
+    let planned = plan(&rows, &me, &view(2));
+    assert!(planned.claims.len() > 1000, "its share of the slots of the earlier life");
 }

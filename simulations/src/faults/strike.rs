@@ -200,7 +200,7 @@ impl Stage {
             Fault::LossyLink { one, other, one_in, for_ms } => {
                 let (one, other) = (self.sites[one].machine(), self.sites[other].machine());
                 for (from, to) in [(one, other), (other, one)] {
-                    self.world.set_loss(from, to, Some(one_in));
+                    self.world.set_loss(from, to, Some((1, one_in)));
                 }
                 self.world.sleep(ms(for_ms)).await;
                 for (from, to) in [(one, other), (other, one)] {

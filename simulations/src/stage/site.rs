@@ -12,7 +12,7 @@ use crate::{
         World,
         clock::Skew,
         disk::{SimDisk, TEARS},
-        links::SimLinks,
+        links,
         machine::{Crash, Hardware, Life, MachineId},
         network::Listener,
         report::Violation,
@@ -293,8 +293,7 @@ impl Site {
         }
         let root = node.clone();
         self.world.on_crash(machine, move |_| root.kill());
-        let links =
-            SimLinks::join(&self.world, machine, &host, me.clone(), LinkConfig::default(), &self.peers);
+        let links = links::join(&self.world, machine, &host, me.clone(), LinkConfig::default(), &self.peers);
         let player = Player::new(&self.world, &host, &me, self.paper.clone());
         let gossip = Gossip::start(&host, Arc::new(links), &me, player);
         let gateway = Gateway::new(host.clone(), gateway::config::Config::default(), Arc::new(String::new));

@@ -9,7 +9,8 @@ use crate::world::{
     machine::{Crash, Life, MachineId},
     stream::{SimStream, Wire},
 };
-use cluster::host::Entropy;
+use bytes::Bytes;
+use cluster::{host::Entropy, swim::Address};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, ErrorKind},
@@ -41,12 +42,16 @@ pub(crate) struct Network {
     opened: u64,
     sweep_at: usize,
     listeners: BTreeMap<(MachineId, u16), (Life, mpsc::Sender<SimStream>)>,
+    sockets: BTreeMap<(MachineId, u16), (Life, Socket)>,
     latency: BTreeMap<Path, Latency>,
-    /// One piece in so many is lost and sent again.
-    loss: BTreeMap<Path, u64>,
+    /// So many pieces of so many are lost, and, on a stream, sent again.
+    loss: BTreeMap<Path, (u64, u64)>,
     cut: BTreeSet<Path>,
     stalled: BTreeMap<Path, Vec<Stalled>>,
 }
+
+/// Where datagrams that arrive are put.
+type Socket = mpsc::Sender<(Address, Bytes)>;
 
 /// Takes up again what was stalled by a cut.
 type Stalled = Box<dyn FnOnce(&World) + Send>;
@@ -123,12 +128,12 @@ impl World {
         self.network().latency.insert((from, to), latency);
     }
 
-    /// Has one piece in so many get lost on the way from one machine to another: it comes later, as retransmission
-    /// has it.
-    pub fn set_loss(&self, from: MachineId, to: MachineId, one_in: Option<u64>) {
+    /// Has so many pieces of so many get lost on the way from one machine to another. On a stream they come later, as
+    /// retransmission has it; a datagram does not come.
+    pub fn set_loss(&self, from: MachineId, to: MachineId, loss: Option<(u64, u64)>) {
         let mut network = self.network();
-        match one_in {
-            Some(one_in) => drop(network.loss.insert((from, to), one_in)),
+        match loss {
+            Some(loss) => drop(network.loss.insert((from, to), loss)),
             None => drop(network.loss.remove(&(from, to))),
         }
     }
@@ -181,18 +186,30 @@ impl World {
         !self.network().cut.contains(&(from, to))
     }
 
+    /// How long a piece of a stream is on its way, with what is lost and sent again.
     pub(crate) fn latency(&self, from: MachineId, to: MachineId, chance: &Entropy) -> Duration {
-        let (bounds, loss) = {
-            let network = self.network();
-            (network.latency.get(&(from, to)).copied(), network.loss.get(&(from, to)).copied())
-        };
-        let (low, high) = bounds.unwrap_or(LATENCY_DEFAULT);
-        let (low, high) = match loss {
-            Some(one_in) if chance.chance(1, one_in) => (RETRANSMITTED.0, RETRANSMITTED.1),
-            _ => (low, high),
-        };
-        let width = clock::nanos(high.saturating_sub(low));
-        low + Duration::from_nanos(chance.below(width + 1))
+        if self.loses(from, to, chance) {
+            between(RETRANSMITTED, chance)
+        } else {
+            self.delay(from, to, chance)
+        }
+    }
+
+    /// How long what is not lost is on its way.
+    pub(crate) fn delay(&self, from: MachineId, to: MachineId, chance: &Entropy) -> Duration {
+        let bounds = self.network().latency.get(&(from, to)).copied();
+        between(bounds.unwrap_or(LATENCY_DEFAULT), chance)
+    }
+
+    /// Whether this piece is lost.
+    pub(crate) fn loses(&self, from: MachineId, to: MachineId, chance: &Entropy) -> bool {
+        let loss = self.network().loss.get(&(from, to)).copied();
+        loss.is_some_and(|(lost, of)| chance.chance(lost, of))
+    }
+
+    /// Who reads datagrams there.
+    pub(crate) fn socket(&self, machine: MachineId, port: u16) -> Option<Socket> {
+        self.network().sockets.get(&(machine, port)).map(|(_, socket)| socket.clone())
     }
 
     /// A segment waits for the path to heal.
@@ -204,6 +221,7 @@ impl World {
     /// A life has ended: what its peers notice at once.
     pub(crate) fn hang_up(&self, life: Life, crash: Crash) {
         self.network().listeners.retain(|_, (listening, _)| *listening != life);
+        self.network().sockets.retain(|_, (reading, _)| *reading != life);
         if crash == Crash::Process {
             let wires = self.network().living();
             wires.iter().filter(|wire| wire.ends.contains(&life)).for_each(|wire| wire.reset_by(self, life));
@@ -222,12 +240,21 @@ impl World {
         }
     }
 
-    fn network(&self) -> MutexGuard<'_, Network> {
+    pub(crate) fn network(&self) -> MutexGuard<'_, Network> {
         self.0.network.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn between((low, high): Latency, chance: &Entropy) -> Duration {
+    let width = clock::nanos(high.saturating_sub(low));
+    low + Duration::from_nanos(chance.below(width + 1))
+}
+
 impl Network {
+    pub(crate) fn open_socket(&mut self, machine: MachineId, port: u16, life: Life, socket: Socket) {
+        self.sockets.insert((machine, port), (life, socket));
+    }
+
     fn open(&mut self) -> u64 {
         self.opened += 1;
         self.opened

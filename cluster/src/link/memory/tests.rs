@@ -2,38 +2,10 @@
 
 use super::*;
 use crate::{
-    host::{Blocking, Entropy, Host, Machine},
+    host::{Host, paused},
     link::contract::{self, Wire},
     node::{BootId, CellId},
 };
-
-/// tokio's paused clock: when nothing moves any more, a case gives up at once instead of hanging.
-struct Paused;
-
-#[expect(clippy::disallowed_methods, reason = "this is a Machine: what Host gets its time from")]
-impl Machine for Paused {
-    fn now_us(&self) -> u64 {
-        0
-    }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-    fn sleep(&self, delay: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(delay))
-    }
-    fn spawn(&self, _: &'static str, _: BoxFuture<'static, ()>) {
-        unreachable!("links in memory start no tasks")
-    }
-    fn spawn_on(&self, _: usize, _: &'static str, _: BoxFuture<'static, ()>) {
-        unreachable!("links in memory start no tasks")
-    }
-    fn shards(&self) -> usize {
-        1
-    }
-    fn blocking(&self, _: Blocking) -> BoxFuture<'static, ()> {
-        unreachable!("links in memory do not block")
-    }
-}
 
 struct Rig {
     network: MemoryNetwork,
@@ -62,7 +34,7 @@ impl Wire for Rig {
         self.config
     }
     fn host(&self) -> Host {
-        Host::new(Arc::new(Paused), Entropy::from_u64(1))
+        paused::host()
     }
     fn node(&self, node: usize) -> Node {
         self.nodes.lock().unwrap()[node].0.clone()

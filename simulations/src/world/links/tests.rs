@@ -5,9 +5,18 @@ use crate::world::{
     machine::{Crash, Hardware},
     trace::Telling,
 };
+use bytes::Bytes;
 use cluster::{
-    link::contract::{self, Wire},
-    node::CellId,
+    link::{
+        Class, DownReason, LinkError, LinkEvent, Links,
+        contract::{self, Wire},
+    },
+    node::{BootId, CellId},
+};
+use futures::future::BoxFuture;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 /// Worlds a case.
@@ -36,7 +45,7 @@ impl Rig {
         let machine = self.machine(at);
         let host = self.world.boot(machine);
         let node = Node { id: id(at), boot: BootId(boot), cell: CellId::parse("a").unwrap() };
-        let links = SimLinks::join(&self.world, machine, &host, node.clone(), self.config, &self.machines);
+        let links = join(&self.world, machine, &host, node.clone(), self.config, &self.machines);
         let place: (Node, Arc<dyn Links>) = (node, Arc::new(links));
         let mut nodes = self.nodes.lock().unwrap();
         if at < nodes.len() { nodes[at] = place } else { nodes.push(place) }

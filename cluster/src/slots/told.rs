@@ -1,14 +1,13 @@
-//! Slots whose actor has ended on this node, by a panic or because its epoch was over: nobody there knows any more who
-//! listens.
+//! Slots that somebody has to hear of: their actor has ended, or their owner is another.
 
-use cluster::slots::Slot;
+use super::Slot;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// Told by slots, awaited by the node. Holds each slot once. Cheap to clone.
+/// Told by many, awaited by one. Holds each slot once, so that nothing is lost and nothing grows. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct LostSlots(Arc<Shared>);
+pub struct ToldSlots(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -16,7 +15,7 @@ struct Shared {
     told: Notify,
 }
 
-impl LostSlots {
+impl ToldSlots {
     /// One more.
     pub fn tell(&self, slot: Slot) {
         self.0.slots.lock().unwrap_or_else(PoisonError::into_inner).insert(slot);

@@ -1,0 +1,53 @@
+//! The store of another node: calls over the switchboard, and the service that answers them.
+
+use super::remote::{Carry, CarryError};
+use super::service::StoreService;
+use bytes::Bytes;
+use cluster::link::Class;
+use cluster::node::{BootId, NodeId};
+use cluster::switchboard::{Service, Switchboard};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::time::Duration;
+
+/// The switchboard's number of this service.
+pub const STORE: u32 = 2;
+/// A store answers within this long, or its answer is taken for lost.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// The way to the node that has the store.
+pub struct StoreLink {
+    board: Switchboard,
+    node: NodeId,
+}
+
+impl StoreLink {
+    /// By this switchboard, to this node.
+    pub fn new(board: Switchboard, node: NodeId) -> Self {
+        Self { board, node }
+    }
+}
+
+impl Carry for StoreLink {
+    fn carry(&self, call: Bytes) -> BoxFuture<'static, Result<Bytes, CarryError>> {
+        // On its way when this returns: appends arrive in their order.
+        let answer = self.board.call(&self.node, Class::Urgent, STORE, call, ANSWER_WITHIN);
+        let carried = |answer: Result<Bytes, cluster::switchboard::CallError>| {
+            answer.map_err(|error| match error.is_harmless() {
+                true => CarryError::NotSent(error.to_string()),
+                false => CarryError::Lost(error.to_string()),
+            })
+        };
+        answer.map(carried).boxed()
+    }
+}
+
+impl Service for StoreService {
+    fn call(&self, _: &NodeId, body: Bytes) -> BoxFuture<'static, Bytes> {
+        self.answer(body)
+    }
+    fn notice(&self, from: &NodeId, _: Bytes) {
+        tracing::debug!(peer = %from, "a store takes no notices");
+    }
+    fn peer(&self, _: &NodeId, _: Option<BootId>) {}
+}

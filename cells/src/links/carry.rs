@@ -1,0 +1,177 @@
+//! One connection between two nodes, from hello to end.
+
+use super::{MeetError, Met, Shared, Transport};
+use cluster::{
+    link::{
+        DownReason,
+        codec::{Decoder, encode},
+        hello,
+        lane::{Fault, Lane},
+    },
+    node::{Node, NodeId},
+};
+use futures::future::{Either, select};
+use proto::v1::LinkBatch;
+use std::{io, pin::pin, sync::Arc};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
+    sync::Notify,
+};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// One side of a connection, as the node's links hold it.
+pub(super) struct Connection {
+    pub(super) number: u64,
+    pub(super) lane: Lane,
+    pub(super) wake: Arc<Notify>,
+}
+
+/// A connection whose peer has said who it is.
+pub(super) struct Greeted<S> {
+    peer: Node,
+    stream: S,
+    decoder: Decoder,
+}
+
+/// Says and hears hello. `expected`: who is dialled.
+pub(super) async fn greet<T: Transport>(
+    shared: &Shared<T>,
+    met: Met<T::Stream>,
+    expected: Option<&NodeId>,
+) -> Result<Greeted<T::Stream>, MeetError> {
+    let (mut stream, mut decoder) = (met.stream, Decoder::new(&shared.config));
+    let hellos = hellos(shared, &mut stream, &mut decoder);
+    let peer = shared.host.timeout(shared.config.silence_max(), hellos).await;
+    let peer = peer.unwrap_or(Err(MeetError::Silent))?;
+    check(&shared.node, &peer, met.proved, expected)?;
+    Ok(Greeted { peer, stream, decoder })
+}
+
+/// Carries batches until the connection ends.
+pub(super) async fn carry<T: Transport>(shared: &Shared<T>, greeted: Greeted<T::Stream>) {
+    let Greeted { peer, stream, decoder } = greeted;
+    let (number, wake) = shared.up(&peer.id, peer.boot);
+    let (read, write) = split(stream);
+    let carried = Carried { shared, peer: &peer.id, number };
+    let reading = pin!(carried.read(read, decoder));
+    let writing = pin!(carried.write(write, &wake));
+    let (Either::Left((reason, _)) | Either::Right((reason, _))) = select(reading, writing).await;
+    shared.down(&peer.id, number, reason);
+}
+
+impl<T: Transport> Drop for Carried<'_, T> {
+    /// Whoever carried was told to stop.
+    fn drop(&mut self) {
+        self.shared.down(self.peer, self.number, DownReason::Closed);
+    }
+}
+
+async fn hellos<T: Transport>(
+    shared: &Shared<T>,
+    stream: &mut T::Stream,
+    decoder: &mut Decoder,
+) -> Result<Node, MeetError> {
+    stream.write_all(&encode(&hello::hello(&shared.node))).await?;
+    stream.flush().await?;
+    loop {
+        if let Some(said) = decoder.hello()? {
+            return Ok(hello::peer(&said)?);
+        }
+        if fill(stream, decoder).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}
+
+/// Whether the peer is whom it must be.
+fn check(me: &Node, peer: &Node, proved: Option<NodeId>, expected: Option<&NodeId>) -> Result<(), MeetError> {
+    match (proved, expected) {
+        (Some(proved), _) if proved != peer.id => Err(MeetError::Impostor { proved, said: peer.id.clone() }),
+        _ if peer.id == me.id => Err(MeetError::Namesake(me.id.clone())),
+        (_, Some(expected)) if *expected != peer.id => {
+            Err(MeetError::OtherNode { expected: expected.clone(), found: peer.id.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn fill(stream: &mut (impl AsyncReadExt + Unpin), decoder: &mut Decoder) -> io::Result<usize> {
+    decoder.buffer().reserve(READ_BYTES);
+    stream.read_buf(decoder.buffer()).await
+}
+
+struct Carried<'a, T: Transport> {
+    shared: &'a Shared<T>,
+    peer: &'a NodeId,
+    number: u64,
+}
+
+impl<T: Transport> Carried<'_, T> {
+    async fn read(&self, mut stream: ReadHalf<T::Stream>, mut decoder: Decoder) -> DownReason {
+        loop {
+            match decoder.batch() {
+                Ok(Some(batch)) => {
+                    if let Some(reason) = self.take(batch) {
+                        return reason;
+                    }
+                }
+                Ok(None) => match fill(&mut stream, &mut decoder).await {
+                    Err(_) | Ok(0) => return DownReason::Closed,
+                    Ok(_) => {}
+                },
+                Err(error) => return DownReason::Broken(error.to_string()),
+            }
+        }
+    }
+
+    /// Hands the frames of a batch to the node; the reason to end, if there is one.
+    fn take(&self, batch: LinkBatch) -> Option<DownReason> {
+        let now = self.shared.now();
+        let taken = self.shared.with(self.peer, self.number, |connection, inbox| {
+            let frames = connection.lane.take(batch, now)?;
+            frames.into_iter().for_each(|(class, payload)| inbox.frame(self.peer, class, payload));
+            // The batch may have brought credit.
+            connection.wake.notify_one();
+            Ok(())
+        });
+        self.shared.heard.notify_one();
+        match taken {
+            None => Some(DownReason::Replaced),
+            Some(Ok(())) => None,
+            Some(Err::<(), Fault>(fault)) => Some(DownReason::Broken(fault.to_string())),
+        }
+    }
+
+    async fn write(&self, mut stream: WriteHalf<T::Stream>, wake: &Notify) -> DownReason {
+        let (host, config) = (&self.shared.host, &self.shared.config);
+        loop {
+            let now = self.shared.now();
+            let next = self.shared.with(self.peer, self.number, |connection, _| {
+                (connection.lane.silent(now), connection.lane.fill(now), connection.lane.wake_at())
+            });
+            match next {
+                None => return DownReason::Replaced,
+                Some((true, ..)) => return DownReason::Silent,
+                Some((_, Some(batch), _)) => {
+                    let bytes = encode(&batch);
+                    let writing = async {
+                        stream.write_all(&bytes).await?;
+                        stream.flush().await
+                    };
+                    match host.timeout(config.silence_max(), writing).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return DownReason::Closed,
+                        Err(_) => return DownReason::Silent,
+                    }
+                }
+                Some((_, None, wake_at)) => {
+                    let wait = wake_at.saturating_sub(now).min(config.heartbeat);
+                    // Either something is to be said, or it is time to say that there is nothing.
+                    let _ = host.timeout(wait, wake.notified()).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! CHARM, the consistent hash ring manager of a node: looks who is there, decides which slots this node is to take, and
+//! takes them.
+//!
+//! Owns: what this node and its peers see of each other.
+//! Promises: a slot whose owner is gone is taken by its successor, once two nodes of a majority agree (F1); whoever
+//! learns of a change tells all others.
+//! May lose: news; the next look, or a refused claim, brings them.
+//! Never does: take a slot from a node whose link is up, or touch what a channel is.
+
+pub mod sight;
+
+use crate::{
+    claimant::{CLAIMS_PER_CALL, CellView, plan, read_rows},
+    claims::{Claim, ClaimOutcome, Claims},
+    fence::ClaimDenied,
+    gossip::Gossip,
+    host::Host,
+    link::Class,
+    node::{Node, NodeId},
+    router::Router,
+    slots::Slot,
+    switchboard::Switchboard,
+    table::Owner,
+};
+use sight::{CELL, Sights};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How often a node looks.
+pub const LOOK: Duration = Duration::from_millis(100);
+/// A member that nobody has seen since this node started is gone after this long: it may be starting, too.
+pub const GRACE: Duration = Duration::from_secs(5);
+/// What is seen is told again this often, for those who missed it.
+const TOLD_AGAIN: Duration = Duration::from_secs(1);
+/// The rows are read again this often.
+const READ_AGAIN: Duration = Duration::from_secs(10);
+/// Slots of one notice.
+const NEWS_SLOTS_MAX: usize = 512;
+
+/// The manager of one node.
+pub struct Charm {
+    host: Host,
+    me: Arc<Node>,
+    /// Configured members of the cell, this node included.
+    members: BTreeSet<NodeId>,
+    claims: Arc<dyn Claims>,
+    routes: Router,
+    gossip: Gossip,
+    board: Switchboard,
+    sights: Sights,
+    started: Duration,
+    told: Told,
+    /// When the rows were read last.
+    read: Duration,
+}
+
+/// What was told last, and when.
+#[derive(Default)]
+struct Told {
+    gone: BTreeSet<NodeId>,
+    at: Duration,
+    /// Links that had come up when all peers were told the own slots.
+    ups: u64,
+}
+
+/// What a manager is made of.
+pub struct CharmArgs {
+    /// Time and tasks.
+    pub host: Host,
+    /// This life of this node.
+    pub me: Arc<Node>,
+    /// Configured members of the cell, this node included.
+    pub members: BTreeSet<NodeId>,
+    /// The rows.
+    pub claims: Arc<dyn Claims>,
+    /// What this node believes of them.
+    pub routes: Router,
+    /// Who is there.
+    pub gossip: Gossip,
+    /// The way to peers.
+    pub board: Switchboard,
+}
+
+impl Charm {
+    /// A manager; what it is told by peers comes through the service that [`Self::sights`] answers.
+    pub fn new(args: CharmArgs) -> Self {
+        let CharmArgs { host, me, members, claims, routes, gossip, board } = args;
+        let (sights, started) = (Sights::new(routes.clone()), host.monotonic());
+        let (told, read) = (Told::default(), started);
+        Self { host, me, members, claims, routes, gossip, board, sights, started, told, read }
+    }
+
+    /// What peers see: the service behind [`CELL`].
+    pub fn sights(&self) -> Sights {
+        self.sights.clone()
+    }
+
+    /// Looks, decides and acts, for ever.
+    pub async fn run(mut self) {
+        loop {
+            let due = self.host.monotonic() + LOOK;
+            self.host.sleep(LOOK).await;
+            let loop_lag = self.host.monotonic().saturating_sub(due);
+            let cell = self.look(loop_lag);
+            self.tell(cell.gone.keys().cloned().collect());
+            self.read_again().await;
+            self.repair(&cell).await;
+        }
+    }
+
+    /// The cell as this node sees it.
+    fn look(&self, loop_lag: Duration) -> CellView {
+        let view = self.gossip.view();
+        let (links, said) = (self.board.peers(), self.sights.said());
+        let is_starting = self.host.monotonic().saturating_sub(self.started) < GRACE;
+        let others = self.owners().into_iter().chain(self.members.iter().cloned());
+        let is_gone = |node: &NodeId| {
+            let suspected = view.members.get(node).is_none_or(|seat| seat.is_suspected);
+            *node != self.me.id && !links.contains_key(node) && suspected && !is_starting
+        };
+        let gone: BTreeSet<NodeId> = others.filter(is_gone).collect();
+        let agrees = |node: &NodeId| {
+            let others = said.iter().filter(|(observer, _)| links.contains_key(*observer));
+            others.into_iter().any(|(_, gone)| gone.contains(node))
+        };
+        let gone = gone.into_iter().map(|node| (node.clone(), agrees(&node))).collect();
+        CellView { members: self.members.clone(), lives: links, gone, loop_lag }
+    }
+
+    /// Who owns slots, as far as is known.
+    fn owners(&self) -> BTreeSet<NodeId> {
+        let table = self.routes.table().now();
+        let mut owners = BTreeSet::new();
+        for owner in Slot::all().filter_map(|slot| table.owner(slot)) {
+            if !owners.contains(&owner.node.id) {
+                owners.insert(owner.node.id.clone());
+            }
+        }
+        owners
+    }
+
+    /// Tells all peers whom this node takes for gone.
+    fn tell(&mut self, gone: BTreeSet<NodeId>) {
+        let now = self.host.monotonic();
+        let is_known = gone == self.told.gone && self.board.ups() == self.told.ups;
+        if is_known && now.saturating_sub(self.told.at) < TOLD_AGAIN {
+            return;
+        }
+        self.tell_all(sight::sight(&gone));
+        let ups = self.board.ups();
+        if ups != self.told.ups {
+            // Whoever was cut off has missed which slots were taken from it.
+            let table = self.routes.table().now();
+            let owned =
+                table.owned_by(&self.me).filter_map(|(slot, _)| Some((slot, table.owner(slot)?.clone())));
+            let own: Vec<(Slot, Owner)> = owned.collect();
+            own.chunks(NEWS_SLOTS_MAX).for_each(|some| self.tell_all(sight::slots(some)));
+        }
+        self.told = Told { gone, at: now, ups };
+    }
+
+    /// Reads the rows now and then: news may have got lost.
+    async fn read_again(&mut self) {
+        let now = self.host.monotonic();
+        if now.saturating_sub(self.read) < READ_AGAIN {
+            return;
+        }
+        self.read = now;
+        match read_rows(&*self.claims).await {
+            Ok(rows) => _ = self.routes.table().apply(&rows.into_iter().collect::<Vec<_>>()),
+            Err(error) => tracing::warn!(%error, "slot table not readable"),
+        }
+    }
+
+    fn tell_all(&self, notice: bytes::Bytes) {
+        for peer in self.board.peers().keys() {
+            // A link that is going is told to whoever hears of links; the next look tells again.
+            let _ = self.board.notify(peer, Class::Urgent, CELL, notice.clone());
+        }
+    }
+
+    /// Takes what F1 lets this node take.
+    async fn repair(&self, cell: &CellView) {
+        let rows: BTreeMap<Slot, Owner> = {
+            let table = self.routes.table().now();
+            Slot::all().filter_map(|slot| Some((slot, table.owner(slot)?.clone()))).collect()
+        };
+        let wanted = plan(&rows, &self.me, cell);
+        if let Some((slot, denied)) = wanted.denied.iter().find(|(_, denied)| is_worth_a_word(denied)) {
+            tracing::debug!(%slot, %denied, "slot of a node that is gone is left");
+        }
+        let mut claims = wanted.claims.into_iter().peekable();
+        while claims.peek().is_some() {
+            self.claim(claims.by_ref().take(CLAIMS_PER_CALL).collect()).await;
+        }
+    }
+
+    async fn claim(&self, claims: Vec<Claim>) {
+        let asked = claims.clone();
+        let outcomes = match self.claims.claim(claims).await {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                // What was applied all the same is found by the next try: its epoch is another then.
+                return tracing::warn!(%error, "claims not settled");
+            }
+        };
+        let mut news = Vec::with_capacity(outcomes.len());
+        for (claim, outcome) in asked.into_iter().zip(outcomes) {
+            let row = match outcome {
+                ClaimOutcome::Applied => claim.to,
+                ClaimOutcome::Refused(row) => row,
+            };
+            match Owner::of_row(claim.slot, &row) {
+                Ok(owner) => news.extend(owner.map(|owner| (claim.slot, owner))),
+                Err(error) => tracing::error!(%error, "row of a slot cannot be read"),
+            }
+        }
+        if !self.routes.table().apply(&news).is_empty() {
+            tracing::info!(slots = news.len(), "slots have changed hands");
+            news.chunks(NEWS_SLOTS_MAX).for_each(|some| self.tell_all(sight::slots(some)));
+        }
+    }
+}
+
+/// Why a slot of a node that is gone is not taken, when that is no everyday reason.
+fn is_worth_a_word(denied: &ClaimDenied) -> bool {
+    matches!(
+        denied,
+        ClaimDenied::OneObserver { .. } | ClaimDenied::Minority { .. } | ClaimDenied::LoopLag { .. }
+    )
+}

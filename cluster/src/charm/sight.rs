@@ -1,0 +1,97 @@
+//! What the nodes of a cell tell each other: whom they take for gone, and which slots have changed hands.
+
+use crate::{
+    node::{BootId, NodeId},
+    router::Router,
+    slots::Slot,
+    switchboard::Service,
+    table::Owner,
+};
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use prost::Message;
+use proto::v1::{CellNotice, CellSight, CellSlot, CellSlots, SlotRow, cell_notice::What};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The switchboard's number of this service.
+pub const CELL: u32 = 3;
+
+/// What peers have said. Cheap to clone.
+#[derive(Clone)]
+pub struct Sights(Arc<Shared>);
+
+struct Shared {
+    routes: Router,
+    said: Mutex<BTreeMap<NodeId, BTreeSet<NodeId>>>,
+}
+
+/// Whom the speaker takes for gone.
+pub fn sight(gone: &BTreeSet<NodeId>) -> Bytes {
+    let gone = gone.iter().map(ToString::to_string).collect();
+    encoded(What::Sight(CellSight { gone }))
+}
+
+/// Slots whose rows the speaker has changed or learned.
+pub fn slots(news: &[(Slot, Owner)]) -> Bytes {
+    let slot = |(slot, owner): &(Slot, Owner)| CellSlot {
+        slot: slot.number().into(),
+        epoch: owner.epoch,
+        node: owner.node.id.to_string(),
+        boot: owner.node.boot.0,
+        cell: owner.node.cell.to_string(),
+    };
+    encoded(What::Slots(CellSlots { slots: news.iter().map(slot).collect() }))
+}
+
+fn encoded(what: What) -> Bytes {
+    CellNotice { what: Some(what) }.encode_to_vec().into()
+}
+
+impl Sights {
+    /// Of nobody yet. News of slots go to the table.
+    pub fn new(routes: Router) -> Self {
+        Self(Arc::new(Shared { routes, said: Mutex::default() }))
+    }
+    /// Whom each peer takes for gone, as it said last.
+    pub fn said(&self) -> BTreeMap<NodeId, BTreeSet<NodeId>> {
+        self.heard().clone()
+    }
+
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<NodeId, BTreeSet<NodeId>>> {
+        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn news(&self, slots: Vec<CellSlot>) {
+        let news = slots.into_iter().filter_map(|CellSlot { slot, epoch, node, boot, cell }| {
+            let slot = Slot::new(u16::try_from(slot).ok()?)?;
+            Some((slot, Owner::of_row(slot, &SlotRow { epoch, node, boot, cell }).ok()??))
+        });
+        self.0.routes.table().apply(&news.collect::<Vec<_>>());
+    }
+}
+
+impl Service for Sights {
+    fn call(&self, _: &NodeId, _: Bytes) -> BoxFuture<'static, Bytes> {
+        async { Bytes::new() }.boxed()
+    }
+
+    fn notice(&self, from: &NodeId, body: Bytes) {
+        match CellNotice::decode(body).map(|notice| notice.what) {
+            Ok(Some(What::Sight(CellSight { gone }))) => {
+                let gone = gone.iter().filter_map(|name| NodeId::parse(name).ok()).collect();
+                self.heard().insert(from.clone(), gone);
+            }
+            Ok(Some(What::Slots(CellSlots { slots }))) => self.news(slots),
+            Ok(None) => tracing::debug!(peer = %from, "notice of a later build"),
+            Err(error) => tracing::warn!(peer = %from, %error, "notice not understood"),
+        }
+    }
+
+    fn peer(&self, peer: &NodeId, _: Option<BootId>) {
+        // What it said in an earlier life, or before its link went, is of no use.
+        self.heard().remove(peer);
+    }
+}

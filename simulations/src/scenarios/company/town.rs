@@ -1,0 +1,297 @@
+//! Nodes on machines of their own, and one more machine that has the store.
+
+use super::{Kept, LOOK, is_owned, name};
+use crate::world::{
+    World,
+    datagrams::address,
+    links,
+    machine::{Crash, Hardware, Life, MachineId},
+};
+use actors::{
+    command::{Command, Verb},
+    config::Config,
+    context::Context,
+    node::{Node, company::Company},
+    opening::{self, Plan},
+    store::{
+        LogId, READ_ROWS_MAX,
+        link::{STORE, StoreLink},
+        memory::MemoryStore,
+        remote::RemoteStore,
+        service::StoreService,
+    },
+};
+use cluster::{
+    gossip::Gossip,
+    host::{Entropy, Host},
+    link::LinkConfig,
+    node::{BootId, CellId, Node as Me, NodeId},
+    swim::{Identity, Swim, SwimConfig},
+    switchboard::Switchboard,
+};
+use proto::{
+    id::{ConversationId, UserId, WorkspaceId},
+    v1::{ConversationKind, Event},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// Nodes.
+pub(super) const NODES: usize = 3;
+const GOSSIP_PORT: u16 = 7001;
+const KEY: [u8; 32] = [7; 32];
+/// Channels that are written to.
+const CHANNELS: usize = 6;
+/// A machine that went down is booted again after this long.
+const REPAIRED_AFTER: Duration = Duration::from_secs(20);
+
+/// A node that runs, in this life of its machine.
+#[derive(Clone)]
+struct Seat {
+    life: Life,
+    node: Node,
+}
+
+pub(super) struct Town {
+    pub(super) world: World,
+    store: Kept,
+    machines: BTreeMap<NodeId, MachineId>,
+    seats: Mutex<BTreeMap<usize, Seat>>,
+    mended: Mutex<bool>,
+    /// The node that something is done to.
+    troubled: Mutex<Option<usize>>,
+}
+
+pub(super) fn user(person: usize) -> UserId {
+    UserId::parse(&format!("U{person:0>10}")).expect("a plain id")
+}
+
+pub(super) fn workspace() -> WorkspaceId {
+    WorkspaceId::parse("T0000000001").expect("a plain id")
+}
+
+fn store_name() -> NodeId {
+    NodeId::parse("store").expect("a plain name")
+}
+
+fn me(id: NodeId, host: &Host) -> Me {
+    let cell = CellId::parse("town").expect("a plain name");
+    Me { id, boot: BootId(host.entropy().next_u64()), cell }
+}
+
+impl Town {
+    /// The store runs; nodes are booted by [`Self::keep_up`].
+    pub(super) fn new(world: &World) -> Self {
+        let machine = |id: NodeId| (id.clone(), world.machine(id.to_string(), Hardware::default()));
+        let machines: BTreeMap<NodeId, MachineId> =
+            (0..NODES).map(name).chain([store_name()]).map(machine).collect();
+        let (memory, there) = (Arc::new(MemoryStore::new()), machines[&store_name()]);
+        let host = world.boot(there);
+        let board = Self::board(world, there, &host, me(store_name(), &host), &machines);
+        board.offer(STORE, Arc::new(StoreService::new(memory.clone(), memory.clone())));
+        let (seats, mended, troubled) = Default::default();
+        Self { world: world.clone(), store: memory, machines, seats, mended, troubled }
+    }
+
+    fn board(
+        world: &World,
+        machine: MachineId,
+        host: &Host,
+        me: Me,
+        machines: &BTreeMap<NodeId, MachineId>,
+    ) -> Switchboard {
+        let links = links::join(world, machine, host, me, LinkConfig::default(), machines);
+        Switchboard::start(host, Arc::new(links))
+    }
+
+    pub(super) fn machine(&self, number: usize) -> MachineId {
+        self.machines[&name(number)]
+    }
+    pub(super) fn machines(&self) -> impl Iterator<Item = MachineId> {
+        self.machines.values().copied()
+    }
+    fn seats(&self) -> MutexGuard<'_, BTreeMap<usize, Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// From now on machines are booted at once.
+    pub(super) fn mend(&self) {
+        *self.mended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+    /// Something is done to a node, or to none any more.
+    pub(super) fn trouble(&self, number: Option<usize>) {
+        *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) = number;
+    }
+    pub(super) fn is_troubled(&self, number: usize) -> bool {
+        *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) == Some(number)
+    }
+    fn is_mended(&self) -> bool {
+        *self.mended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Boots a node's machine whenever it is down for long enough.
+    pub(super) async fn keep_up(&self, number: usize) {
+        let machine = self.machine(number);
+        loop {
+            if self.world.life(machine).is_none() {
+                self.seats().remove(&number);
+                self.boot(number).await;
+            }
+            let mut down = Duration::ZERO;
+            while self.world.life(machine).is_some() || down < REPAIRED_AFTER && !self.is_mended() {
+                self.world.sleep(LOOK).await;
+                down = if self.world.life(machine).is_some() { Duration::ZERO } else { down + LOOK };
+            }
+        }
+    }
+
+    async fn boot(&self, number: usize) {
+        let machine = self.machine(number);
+        let host = self.world.boot(machine);
+        let life = self.world.life(machine).expect("it was booted");
+        let me = me(name(number), &host);
+        let board = Self::board(&self.world, machine, &host, me.clone(), &self.machines);
+        let gossip = self.gossip(machine, &host, &me);
+        let store = RemoteStore::new(Arc::new(StoreLink::new(board.clone(), store_name())));
+        let members: BTreeSet<NodeId> = (0..NODES).map(name).collect();
+        let company =
+            || Some(Company { board: board.clone(), gossip: gossip.clone(), members: members.clone() });
+        let config = Config { rate_per_s: 1_000_000, rate_burst: 1_000_000, ..Config::default() };
+        while self.world.lives(life) {
+            let (kept, claims) = (Arc::new(store.clone()), Arc::new(store.clone()));
+            let starting =
+                Node::start_among(host.clone(), kept, claims, config.clone(), me.clone(), company());
+            match self.while_alive(life, starting).await {
+                Some(Ok(node)) => {
+                    let root = node.clone();
+                    self.world.on_crash(machine, move |_: Crash| root.kill());
+                    self.seats().insert(number, Seat { life, node });
+                    return;
+                }
+                // The store is not reached yet.
+                Some(Err(_)) => self.world.sleep(LOOK).await,
+                None => return,
+            }
+        }
+    }
+
+    fn gossip(&self, machine: MachineId, host: &Host, me: &Me) -> Gossip {
+        let identity = Identity {
+            node: me.id.clone(),
+            boot: me.boot,
+            cell: me.cell.clone(),
+            gossip: address(machine, GOSSIP_PORT),
+            link: address(machine, links::PORT),
+            rank: host.now_us(),
+        };
+        let seeds = (0..NODES).map(|number| address(self.machine(number), GOSSIP_PORT)).collect();
+        let swim = Swim::new(identity, seeds, SwimConfig::default(), host.entropy());
+        Gossip::start(host, swim, &[KEY], Arc::new(self.world.datagrams(machine, GOSSIP_PORT)))
+    }
+
+    /// What comes of `work`, unless the life ends first.
+    async fn while_alive<T>(&self, life: Life, work: impl Future<Output = T>) -> Option<T> {
+        let ended = async {
+            while self.world.lives(life) {
+                self.world.sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            output = work => Some(output),
+            () = ended => None,
+        }
+    }
+
+    /// A node that runs, if there is one.
+    pub(super) fn node(&self, number: usize) -> Option<(Life, Node)> {
+        let seat = self.seats().get(&number).cloned()?;
+        self.world.lives(seat.life).then_some((seat.life, seat.node))
+    }
+
+    /// Whether all nodes run.
+    pub(super) fn all_run(&self) -> bool {
+        (0..NODES).all(|number| self.node(number).is_some())
+    }
+
+    /// Any node that runs.
+    pub(super) async fn anyone(&self, chance: &Entropy) -> (usize, Life, Context) {
+        loop {
+            let number = chance.below(NODES as u64) as usize;
+            if let Some((life, node)) = self.node(number) {
+                return (number, life, node.context);
+            }
+            self.world.sleep(LOOK).await;
+        }
+    }
+
+    /// What comes of `work` at a node, unless that dies or it takes too long.
+    pub(super) async fn with_patience<T>(
+        &self,
+        life: Life,
+        patience: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::select! {
+            biased;
+            output = self.while_alive(life, work) => output,
+            () = self.world.sleep(patience) => None,
+        }
+    }
+
+    /// All events of a log, straight from the store.
+    pub(super) async fn everything(&self, log: &LogId) -> Vec<Event> {
+        let mut events: Vec<Event> = Vec::new();
+        loop {
+            let after = events.last().map_or(0, |event| event.seq);
+            let page = self.store.log(log, after, READ_ROWS_MAX).await.expect("it is in memory");
+            if page.events.is_empty() {
+                return events;
+            }
+            events.extend(page.events);
+        }
+    }
+
+    /// Makes a workspace, its people and channels, once all nodes run and all slots are owned.
+    pub(super) async fn found(&self, people: usize) -> Vec<LogId> {
+        let context = loop {
+            let nodes: Vec<Node> =
+                (0..NODES).filter_map(|number| self.node(number)).map(|(_, node)| node).collect();
+            let log = Context::workspace(&workspace());
+            if nodes.len() == NODES && nodes.iter().all(|node| is_owned(&node.context, &log)) {
+                break nodes[0].context.clone();
+            }
+            self.world.sleep(LOOK).await;
+        };
+        let log = Context::workspace(&workspace());
+        let make = Verb::CreateWorkspace { name: "Town".into(), domain: "town".into() };
+        context.execute(log.clone(), Command::system("make", make)).await.expect("nothing is in the way");
+        for person in 0..people {
+            let verb = Verb::AddUser {
+                user: user(person),
+                name: format!("p{person}"),
+                real_name: String::new(),
+                email: String::new(),
+                bot_id: String::new(),
+                admin: false,
+            };
+            let add = Command::system(format!("add-{person}"), verb);
+            context.execute(log.clone(), add).await.expect("nothing is in the way");
+        }
+        let mut logs = Vec::new();
+        for number in 0..CHANNELS {
+            let channel = ConversationId::parse(&context.mint('C')).expect("a minted id");
+            let plan = Plan {
+                channel: channel.clone(),
+                name: format!("c{number}"),
+                kind: ConversationKind::Public,
+                members: (0..people).map(user).collect(),
+            };
+            opening::open(&context, &workspace(), None, plan).await.expect("nothing is in the way");
+            logs.push(LogId::new(workspace(), channel));
+        }
+        logs
+    }
+}
