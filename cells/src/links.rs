@@ -8,6 +8,7 @@
 
 mod carry;
 pub mod tls;
+pub mod udp;
 
 use bytes::Bytes;
 use carry::{Connection, carry, greet};
