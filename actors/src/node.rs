@@ -142,7 +142,8 @@ impl Node {
         let lost = ToldSlots::default();
         let peers = company.as_ref().map(|company| Peers::new(company.board.clone(), me.boot));
         let router = Router::new(pilot.clone(), config.clone(), root.clone(), lost.clone(), peers.clone());
-        let tickets = Tickets::new(host.clone(), config.tickets_max, config.ticket_ms);
+        let others = company.as_ref().map(|company| company.board.clone());
+        let tickets = Tickets::new(host.clone(), me.id.clone(), config.tickets_max, config.ticket_ms, others);
         let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
         let (shards, relay) = start_relay(&context, me.id.as_str());
         match company.zip(peers) {

@@ -79,6 +79,14 @@ impl Scopes {
     pub fn of(kind: TokenKind, named: Vec<String>) -> Self {
         if named == default(kind) { Self::Default(default(kind)) } else { Self::Named(named.into()) }
     }
+    /// The same where nobody says of which kind the token is.
+    pub fn of_some_kind(named: Vec<String>) -> Self {
+        let usual = [TokenKind::User, TokenKind::Bot, TokenKind::App].map(default);
+        match usual.into_iter().find(|usual| named == *usual) {
+            Some(usual) => Self::Default(usual),
+            None => Self::Named(named.into()),
+        }
+    }
     fn iter(&self) -> impl Iterator<Item = &str> {
         let (default, named): (&[&str], &[String]) = match self {
             Self::Default(scopes) => (scopes, &[]),

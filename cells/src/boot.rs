@@ -1,33 +1,47 @@
 //! A node from its configuration: what is started in which order, and stopped in the reverse one.
 
+mod company;
 mod directory;
 mod ready;
 
+pub use company::JoinError;
 pub use directory::{Directory, DirectoryError};
-pub use ready::{NodeReady, Ready};
+pub use ready::{NodeReady, Ready, url};
 
 use crate::{
     config::{self, Config},
     gateway::{Gateway, Phase},
     operator,
-    storage::{self, RedbStore},
+    storage::{self, RedbStore, SharedClaims},
     telemetry::Telemetry,
 };
 use actors::{
     admin::{self, AdminError, Bootstrap},
-    node::{Node, StartError},
+    node::{Node, StartError, company::Company as Peers},
+    store::{
+        Store,
+        link::{STORE, StoreLink},
+        remote::RemoteStore,
+        service::StoreService,
+    },
 };
 use cluster::{
+    claims::Claims,
     host::Host,
-    node::{BootId, CellId, NameError, NodeId},
+    node::{BootId, CellId, NameError, Node as Me, NodeId},
 };
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use company::Company;
+use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
 /// Name of the store's file in the data directory.
 const STORE_FILE: &str = "store.redb";
 /// How often a draining node looks whether it is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// A node that cannot reach the store, or the owners of what it has to make, tries again after this long.
+const RETRY: Duration = Duration::from_millis(100);
+/// Attempts after which it says why it is not ready, and says so again.
+const RETRIES_TOLD: u32 = 50;
 
 /// Why a node did not start. What had been started is stopped; the data is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +58,9 @@ pub enum BootError {
     /// A name that cannot be one.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// The other nodes cannot be met.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// The actors did not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -66,8 +83,10 @@ pub struct Running {
     pub sign_in: Option<String>,
     host: Host,
     gateway: Gateway,
-    node: Node,
-    store: RedbStore,
+    /// Channels and sessions, unless it only keeps the store.
+    node: Option<Node>,
+    /// The store, if it is kept here.
+    store: Option<RedbStore>,
     drain_window: Duration,
     /// Held until everything else is gone.
     _directory: Directory,
@@ -78,36 +97,52 @@ impl Running {
     pub async fn start(host: Host, mut config: Config, telemetry: &Telemetry) -> Result<Self, BootError> {
         let directory = Directory::lock(&config.node.data)?;
         let (listener, address) = listen(&config.gateway.listen).await?;
+        let own_url = ready::url(address);
         if config.actors.public_url.is_empty() {
-            config.actors.public_url = ready::url(address);
+            config.actors.public_url.clone_from(&own_url);
         }
         telemetry.keep_up(&host);
         let render = telemetry.clone();
         let gateway = Gateway::new(host.clone(), config.gateway.clone(), Arc::new(move || render.render()));
         host.spawn("listener", gateway.clone().listen(listener));
 
-        let store = open_store(&host, &directory, config.storage.clone()).await?;
-        gateway.set_phase(Phase::Claiming);
-        let me = cluster::node::Node {
+        let me = Me {
             id: NodeId::parse(&config.node.name)?,
             boot: BootId(host.entropy().next_u64()),
             cell: CellId::parse(&config.node.cell)?,
         };
-        let (kept, claims) = (Arc::new(store.clone()), Arc::new(store.clone()));
-        let node = Node::start(host.clone(), kept, claims, config.actors.clone(), me).await?;
-        let seeded = match config.node.bootstrap {
-            config::Bootstrap::Demo => admin::bootstrap(&node.context).await?,
-            config::Bootstrap::None => None,
+        let company = match config.cluster.is_several() {
+            true => Some(company::join(&host, &me, &config.cluster).await?),
+            false => None,
         };
-        let operator = directory.path().join(operator::FILE);
-        let socket = operator::bind(&operator).map_err(|e| BootError::Operator(operator.clone(), e))?;
-        host.spawn("operators", operator::serve(socket, host.clone(), node.context.clone()));
-        let gateway_id = node.me.id.to_string();
-        metrics::gauge!("ws_connections_active", "region" => "0", "gateway_id" => gateway_id).increment(0.0);
-        gateway.open(node.clone());
-        let ready = Ready::of(&config, &operator);
-        let sign_in = seeded.and_then(|seeded| link(&ready, seeded));
+        let has = |role: &str| config.node.roles.iter().any(|r| r == role);
+        let store = match has("store") {
+            true => Some(open_store(&host, &directory, config.storage.clone()).await?),
+            false => None,
+        };
+        if let (Some(company), Some(store)) = (&company, &store) {
+            let service = StoreService::new(Arc::new(store.clone()), Arc::new(store.clone()));
+            company.board.offer(STORE, Arc::new(service));
+        }
+        gateway.set_phase(Phase::Claiming);
+        let mut ready = Ready::of(&config, own_url, company.as_ref().map(|company| &company.address));
         let drain_window = Duration::from_millis(config.node.drain_window_ms);
+        let (mut node, mut sign_in) = (None, None);
+        if has("gateway") || has("channels") {
+            let started = start_node(&host, &config, &me, store.as_ref(), company.as_ref()).await?;
+            sign_in = seed(&host, &config, &started, company.is_some()).await?.and_then(|b| link(&ready, b));
+            let operator = directory.path().join(operator::FILE);
+            let socket = operator::bind(&operator).map_err(|e| BootError::Operator(operator.clone(), e))?;
+            host.spawn("operators", operator::serve(socket, host.clone(), started.context.clone()));
+            ready.operated_at(&operator);
+            node = Some(started);
+        }
+        let gateway_id = me.id.to_string();
+        metrics::gauge!("ws_connections_active", "region" => "0", "gateway_id" => gateway_id).increment(0.0);
+        match node.clone().filter(|_| has("gateway")) {
+            Some(node) => gateway.open(node),
+            None => gateway.set_phase(Phase::Ready),
+        }
         Ok(Self { ready, sign_in, host, gateway, node, store, drain_window, _directory: directory })
     }
     /// Takes no more work, sends everybody away, finishes what is under way and closes the store. True when all of it
@@ -117,7 +152,10 @@ impl Running {
         self.gateway.drain();
         let window = self.drain_window.min(limit);
         let left = || until.saturating_sub(self.host.monotonic());
-        let drained = self.node.stop(window, limit).await;
+        let drained = match &self.node {
+            Some(node) => node.stop(window, limit).await,
+            None => true,
+        };
         self.gateway.close();
         let answered = async {
             while self.gateway.answering() > 0 {
@@ -125,11 +163,96 @@ impl Running {
             }
         };
         let answered = self.host.timeout(left(), answered).await.is_ok();
-        let closed = self.host.timeout(left(), self.store.close()).await.is_ok();
+        let closed = match &self.store {
+            Some(store) => self.host.timeout(left(), store.close()).await.is_ok(),
+            None => true,
+        };
         // Nobody answers there any more. If it cannot be removed the next process will.
         let _ = std::fs::remove_file(&self.ready.operator);
         drained && answered && closed
     }
+}
+
+/// Claims the slots and starts the actors; a store that other nodes have may not be reached yet.
+async fn start_node(
+    host: &Host,
+    config: &Config,
+    me: &Me,
+    own: Option<&RedbStore>,
+    company: Option<&Company>,
+) -> Result<Node, BootError> {
+    let (kept, claims): (Arc<dyn Store>, Arc<dyn Claims>) = match (own, company) {
+        (None, Some(company)) => {
+            let link = StoreLink::new(company.board.clone(), NodeId::parse(&config.cluster.store)?);
+            let remote = RemoteStore::new(Arc::new(link));
+            (Arc::new(remote.clone()), Arc::new(remote))
+        }
+        (Some(own), None) => (Arc::new(own.clone()), Arc::new(own.clone())),
+        (Some(own), Some(_)) => (Arc::new(own.clone()), Arc::new(SharedClaims(own.clone()))),
+        (None, None) => unreachable!("the configuration was checked"),
+    };
+    if let (None, Some(company)) = (own, company) {
+        reach(host, company, &config.cluster.store).await?;
+    }
+    let members = config.cluster.members.iter().map(|name| NodeId::parse(name));
+    let members: BTreeSet<NodeId> = members.collect::<Result<_, _>>()?;
+    for attempt in 1.. {
+        let peers = company.map(|company| Peers {
+            board: company.board.clone(),
+            gossip: company.gossip.clone(),
+            members: members.clone(),
+        });
+        let (kept, claims, actors) = (kept.clone(), claims.clone(), config.actors.clone());
+        match Node::start_among(host.clone(), kept, claims, actors, me.clone(), peers).await {
+            Err(StartError::Claims(error)) if company.is_some() => {
+                if attempt % RETRIES_TOLD == 1 {
+                    tracing::warn!(store = config.cluster.store, %error, "slots not claimed yet; trying on");
+                }
+                host.sleep(RETRY).await;
+            }
+            started => return Ok(started?),
+        }
+    }
+    unreachable!("attempts do not end")
+}
+
+/// Waits for the link to the node that has the store.
+async fn reach(host: &Host, company: &Company, store: &str) -> Result<(), BootError> {
+    let store = NodeId::parse(store)?;
+    for attempt in 1.. {
+        if company.board.peers().contains_key(&store) {
+            break;
+        }
+        if attempt % RETRIES_TOLD == 0 {
+            tracing::warn!(%store, "no link to the node that has the store yet; trying on");
+        }
+        host.sleep(RETRY).await;
+    }
+    Ok(())
+}
+
+/// What an empty store begins with. Owners among other nodes may not be there yet.
+async fn seed(
+    host: &Host,
+    config: &Config,
+    node: &Node,
+    among_others: bool,
+) -> Result<Option<Bootstrap>, BootError> {
+    if config.node.bootstrap == config::Bootstrap::None {
+        return Ok(None);
+    }
+    for attempt in 1.. {
+        match admin::bootstrap(&node.context).await {
+            Err(AdminError::Refused(refusal)) if among_others && refusal.retry_after_ms() > 0 => {
+                if attempt % RETRIES_TOLD == 1 {
+                    tracing::warn!(%refusal, "the first workspace is not made yet; trying on");
+                }
+                host.sleep(RETRY).await;
+            }
+            seeded => return Ok(seeded?),
+        }
+    }
+    unreachable!("attempts do not end")
 }
 
 async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), BootError> {

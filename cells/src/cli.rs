@@ -3,6 +3,8 @@
 mod admin;
 mod config;
 mod serve;
+mod stop;
+mod up;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -19,6 +21,8 @@ pub struct Cli {
 enum Command {
     /// Run one node; everything it needs is built in.
     Serve(serve::Serve),
+    /// Run a whole cluster on this machine: nodes and a store as processes, behind one address.
+    Up(up::Up),
     /// Make workspaces, users, tokens and channels on a running node.
     Admin(admin::Admin),
     /// Show what can be set.
@@ -30,6 +34,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Up(up) => up.run(),
             Command::Admin(admin) => Ok(admin.run()),
             Command::Config(config) => config.run(),
         }

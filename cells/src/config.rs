@@ -1,7 +1,12 @@
 //! Configuration: one section a room, read once, at the start. A flag wins over `WAGGLE_SECTION__KEY`, that over the
 //! file, the file over the default. What nobody knows is an error that names it.
 
+mod cluster;
+
+pub use cluster::Cluster;
+
 use crate::storage::StorageConfig;
+use ::cluster::node::NodeId;
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::PathBuf};
 use toml::{Table, Value};
@@ -21,6 +26,8 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub struct Config {
     /// This process.
     pub node: Node,
+    /// The other nodes.
+    pub cluster: Cluster,
     /// Sockets.
     pub gateway: crate::gateway::config::Config,
     /// The embedded store.
@@ -57,7 +64,7 @@ pub struct Node {
     pub blocking_threads_max: usize,
 }
 
-/// What a node can do. A node by itself does all of it.
+/// What a node can do: hold clients' sockets, own channels, keep the store. A node by itself does all of it.
 pub const ROLES: [&str; 3] = ["gateway", "channels", "store"];
 
 /// What an empty data directory is seeded with.
@@ -224,7 +231,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let senseless = |text: String| Err(ConfigError::Senseless(text));
         for (name, text) in [("node.name", &self.node.name), ("node.cell", &self.node.cell)] {
-            if let Err(e) = cluster::node::NodeId::parse(text) {
+            if let Err(e) = NodeId::parse(text) {
                 return senseless(format!("{name}: {e}"));
             }
         }
@@ -234,12 +241,7 @@ impl Config {
                 ROLES.join(", ")
             ));
         }
-        if let Some(missing) = ROLES.iter().find(|role| !self.node.roles.iter().any(|r| r == *role)) {
-            return senseless(format!(
-                "node.roles: a node without role {missing:?} needs other nodes, and this \
-                 version runs as one node"
-            ));
-        }
+        self.cluster.check(&self.node).map_err(ConfigError::Senseless)?;
         let url = &self.actors.public_url;
         if !url.is_empty()
             && !((url.starts_with("http://") || url.starts_with("https://")) && url.ends_with('/'))

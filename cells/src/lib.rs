@@ -11,3 +11,4 @@ pub mod machine;
 pub mod operator;
 pub mod storage;
 pub mod telemetry;
+pub mod up;

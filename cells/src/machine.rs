@@ -62,9 +62,7 @@ pub struct Machine {
 impl Machine {
     /// Starts the threads. The operating system gives the one seed of this process.
     pub fn start(threads: Threads) -> io::Result<Self> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        Self::start_seeded(threads, Entropy::from_seed(seed))
+        Self::start_seeded(threads, Entropy::from_seed(secret()?))
     }
     /// Starts the threads with this chance.
     pub fn start_seeded(threads: Threads, entropy: Entropy) -> io::Result<Self> {
@@ -158,6 +156,13 @@ impl Os {
 pub fn wall_clock_us() -> Micros {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
+}
+
+/// A secret that nobody can guess; for command lines, as [`wall_clock_us`].
+pub fn secret() -> io::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(io::Error::other)?;
+    Ok(secret)
 }
 
 impl Seam for Os {

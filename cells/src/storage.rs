@@ -4,6 +4,7 @@
 //! refused by its name and nothing is served in its place. May lose: what was not answered. Never overwrites a file
 //! that it cannot read.
 
+mod claims;
 mod disk;
 mod engine;
 mod format;
@@ -17,6 +18,8 @@ mod tables;
 mod views;
 mod write;
 mod writer;
+
+pub use claims::SharedClaims;
 
 pub use writer::Counts;
 

@@ -6,8 +6,14 @@ use crate::config::{Format, Log};
 use cluster::host::Host;
 use lines::Lines;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use std::{io::IsTerminal, panic, time::Duration};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
+use std::{
+    io::{IsTerminal, Write},
+    panic,
+    time::Duration,
+};
+use tracing_subscriber::{
+    EnvFilter, fmt, fmt::MakeWriter, layer::SubscriberExt, registry, util::SubscriberInitExt,
+};
 
 /// Samples of summaries are folded this often, also when nobody reads `/metrics`.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -76,6 +82,10 @@ impl Telemetry {
     /// Waits until what was logged is written: the last thing a process does.
     pub fn flush(&self) {
         self.lines.flush(FLUSH_TIMEOUT);
+    }
+    /// Passes a record of another process on, a whole line.
+    pub fn pass_on(&self, line: &[u8]) {
+        let _ = self.lines.make_writer().write_all(line); // into memory
     }
     /// Folds samples until the machine stops.
     pub fn keep_up(&self, host: &Host) {

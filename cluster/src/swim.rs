@@ -17,7 +17,7 @@ use foca::{
     Config as Settings, Foca, Header, Message, NoCustomBroadcast, Notification, PeriodicParams, PostcardCodec,
 };
 use health::Health;
-pub use identity::{Address, Identity};
+pub use identity::{Address, AddressError, Identity};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use std::{

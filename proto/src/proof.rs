@@ -86,6 +86,8 @@ fn kinds() -> Vec<Kind> {
         bare::<v1::PeerVerb>("peer_verb", "PeerVerb"),
         bare::<v1::PeerAnswer>("peer_answer", "PeerAnswer"),
         bare::<v1::PeerNotice>("peer_notice", "PeerNotice"),
+        bare::<v1::TicketCall>("ticket", "TicketCall"),
+        bare::<v1::TicketAnswer>("ticket", "TicketAnswer"),
         bare::<v1::StoreCall>("store_call", "StoreCall"),
         bare::<v1::StoreView>("store_view", "StoreView"),
         bare::<v1::StoreAnswer>("store_answer", "StoreAnswer"),

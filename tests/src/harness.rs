@@ -42,9 +42,38 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// What is started.
+#[derive(Debug, Clone, Default)]
+pub enum Program {
+    /// One node.
+    #[default]
+    Serve,
+    /// A cluster of so many nodes and a store, behind one address.
+    Up(usize),
+    /// A node of such a cluster again, by its configuration in this file of the scratch folder's data.
+    Again(String),
+}
+
+impl Program {
+    fn args(&self, data: &Scratch, port: u16) -> Vec<String> {
+        let words: Vec<String> = match self {
+            Self::Serve => vec!["serve".into()],
+            Self::Up(nodes) => vec!["up".into(), "--nodes".into(), nodes.to_string()],
+            Self::Again(file) => {
+                let file = data.path().join(file).display().to_string();
+                return vec!["serve".into(), "--config".into(), file];
+            }
+        };
+        let place = ["--listen", &format!("127.0.0.1:{port}"), "--data", &data.path().display().to_string()];
+        words.into_iter().chain(place.map(str::to_owned)).collect()
+    }
+}
+
 /// How to start a node.
 #[derive(Debug, Clone, Default)]
 pub struct Serve {
+    /// What it is.
+    pub program: Program,
     /// An existing data directory; a fresh one by default.
     pub data: Option<Arc<Scratch>>,
     /// Port on 127.0.0.1; one that is free by default.
@@ -71,8 +100,7 @@ impl Starting {
             None => Arc::new(Scratch::new()?),
         };
         let mut child = Command::new(binary("waggle")?)
-            .args(["serve", "--listen", &format!("127.0.0.1:{}", serve.port), "--data"])
-            .arg(data.path())
+            .args(serve.program.args(&data, serve.port))
             .args(&serve.args)
             .envs(serve.env)
             .stdin(Stdio::null())
@@ -178,6 +206,14 @@ impl Node {
         send(self.pid, signal)
     }
 
+    /// A process of the cluster that this one runs, by its name: its pid.
+    pub fn pid_of(&self, name: &str) -> Result<u32> {
+        let nodes = self.ready["nodes"].as_array().context("nodes of the ready line")?;
+        let node = nodes.iter().find(|node| node["node"] == name);
+        let pid = node.and_then(|node| node["pid"].as_u64()).with_context(|| format!("no node {name}"))?;
+        Ok(u32::try_from(pid)?)
+    }
+
     /// Runs `waggle admin …` against this node; answers what it printed. Fails with its words and exit code.
     pub async fn admin(&self, args: &[&str]) -> Result<String> {
         let run = Command::new(binary("waggle")?)
@@ -219,8 +255,9 @@ impl Node {
     }
 }
 
-/// Sends a signal by way of `kill(1)`: this crate has no unsafe code, and a process a signal is cheap enough.
-fn send(pid: u32, signal: i32) -> Result<()> {
+/// Sends a signal to a process that a [`Node`] told the pid of, or to that itself, by way of `kill(1)`: this crate has
+/// no unsafe code, and a process a signal is cheap enough.
+pub fn send(pid: u32, signal: i32) -> Result<()> {
     let status =
         std::process::Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status()?;
     if !status.success() {

@@ -8,6 +8,7 @@ mod first;
 mod fold;
 mod judge;
 mod load;
+mod nodes;
 mod pause;
 
 use crate::native::stage::{self, Stage};

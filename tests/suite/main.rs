@@ -10,4 +10,5 @@ mod serve;
 mod slack;
 mod store_contract;
 mod tidy;
+mod up;
 mod world;

@@ -164,7 +164,7 @@ async fn the_explained_configuration_is_a_file_that_serve_takes() -> Result<()> 
     assert_eq!(explained.status.code(), Some(0));
     let settings: toml::Table = toml::from_str(&text(&explained.stdout))?;
     let sections: Vec<&str> = settings.keys().map(String::as_str).collect();
-    assert_eq!(sections.len(), 5, "{sections:?}");
+    assert_eq!(sections.len(), 6, "{sections:?}");
     let scratch = Scratch::new()?;
     let file = scratch.root().join("all.toml");
     std::fs::write(&file, &explained.stdout)?;

@@ -5,6 +5,7 @@ use crate::channel::flight::Pilot;
 use crate::context::Context;
 use crate::peers::{CHANNELS, PeerService, Peers};
 use crate::relay::RelayMessage;
+use crate::tickets::remote::TICKETS;
 use cluster::charm::sight::CELL;
 use cluster::charm::{Charm, CharmArgs};
 use cluster::gossip::Gossip;
@@ -48,6 +49,7 @@ impl Company {
         });
         let channels = PeerService::new(peers.clone(), context.router.clone(), relay.clone());
         board.offer(CHANNELS, Arc::new(channels));
+        board.offer(TICKETS, Arc::new(context.tickets.clone()));
         board.offer(CELL, Arc::new(charm.sights()));
         host.spawn("charm", charm.run());
         host.spawn("slots changed", follow(context.clone(), relay.clone()));

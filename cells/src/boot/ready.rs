@@ -1,7 +1,8 @@
 //! What a node says when it takes work: one line that programs read, or a banner for people.
 
 use crate::config::Config;
-use serde::Serialize;
+use cluster::swim::Address;
+use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -28,7 +29,7 @@ pub struct Ready {
 }
 
 /// One node of the ready line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeReady {
     /// Its name.
     pub node: String,
@@ -40,22 +41,29 @@ pub struct NodeReady {
     pub roles: Vec<String>,
     /// Its own URL.
     pub base_url: String,
-    /// Where its operator reaches it.
+    /// Where its operator reaches it; empty for one that only keeps the store.
     pub operator: String,
+    /// Where other nodes reach it, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 impl Ready {
-    /// Of one node by itself; `actors.public_url` is settled.
-    pub fn of(config: &Config, operator: &Path) -> Self {
-        let (base_url, operator) = (config.actors.public_url.clone(), operator.display().to_string());
+    /// Of one node with this URL of its own; `actors.public_url` is settled.
+    pub fn of(config: &Config, own_url: String, address: Option<&Address>) -> Self {
         let node = NodeReady {
             node: config.node.name.clone(),
             cell: config.node.cell.clone(),
             pid: std::process::id(),
             roles: config.node.roles.clone(),
-            base_url: base_url.clone(),
-            operator: operator.clone(),
+            base_url: own_url,
+            operator: String::new(),
+            address: address.map(Address::to_string),
         };
+        Self::of_nodes(config.actors.public_url.clone(), String::new(), vec![node])
+    }
+    /// Of nodes with one URL and one operator's socket for all.
+    pub fn of_nodes(base_url: String, operator: String, nodes: Vec<NodeReady>) -> Self {
         Self {
             v: 1,
             ready: true,
@@ -63,8 +71,14 @@ impl Ready {
             api_url: format!("{base_url}api/"),
             base_url,
             operator,
-            nodes: vec![node],
+            nodes,
         }
+    }
+    /// Says where the operator reaches it.
+    pub fn operated_at(&mut self, operator: &Path) {
+        let operator = operator.display().to_string();
+        self.nodes.iter_mut().for_each(|node| node.operator.clone_from(&operator));
+        self.operator = operator;
     }
     /// The line, without its end.
     pub fn line(&self) -> String {
@@ -78,7 +92,13 @@ impl fmt::Display for Ready {
         writeln!(f, "waggle {} is ready", self.version)?;
         writeln!(f, "  open      {}", self.base_url)?;
         writeln!(f, "  Slack API {}", self.api_url)?;
-        write!(f, "  operator  {}", self.operator)
+        write!(f, "  operator  {}", self.operator)?;
+        if self.nodes.len() > 1 {
+            for NodeReady { node, pid, roles, base_url, .. } in &self.nodes {
+                write!(f, "\n  {node:<9} pid {pid}, {}, {base_url}", roles.join(" and "))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -100,7 +120,9 @@ mod tests {
     fn the_line_has_the_fields_that_programs_read() {
         let mut config = Config::default();
         config.actors.public_url = "http://127.0.0.1:8065/".into();
-        let line = Ready::of(&config, Path::new("/d/operator.sock")).line();
+        let mut ready = Ready::of(&config, config.actors.public_url.clone(), None);
+        ready.operated_at(Path::new("/d/operator.sock"));
+        let line = ready.line();
         let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
         let expected = format!(
             "{{\"v\":1,\"ready\":true,\"version\":\"{version}\",\"base_url\":\"http://127.0.0.1:8065/\",\

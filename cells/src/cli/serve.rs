@@ -1,6 +1,6 @@
 //! `waggle serve`: one node, until it is told to stop.
 
-use super::exit;
+use super::{exit, stop::Stop};
 use crate::{
     boot::Running,
     config::{self, Bootstrap, Format, Sources},
@@ -15,7 +15,7 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Threads get this long to end after everything was drained.
 const THREADS_STOP: Duration = Duration::from_secs(2);
@@ -44,13 +44,17 @@ pub(super) struct Serve {
     /// Any setting; may be given many times.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     set: Vec<String>,
+    /// Drain when stdin ends, as when asked to stop: with the process that started this one.
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
 }
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let with_stdin = self.stop_with_stdin;
         let config = config::load(self.sources())?;
         let telemetry = Telemetry::start(&config.log)?;
-        let code = serve(config, &telemetry);
+        let code = serve(config, &telemetry, with_stdin);
         telemetry.flush();
         code
     }
@@ -75,7 +79,7 @@ impl Serve {
 }
 
 /// Builds the node, runs it until it is asked to stop, drains it.
-fn serve(config: config::Config, telemetry: &Telemetry) -> anyhow::Result<ExitCode> {
+fn serve(config: config::Config, telemetry: &Telemetry, with_stdin: bool) -> anyhow::Result<ExitCode> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "limit of open files could not be raised");
     }
@@ -88,10 +92,15 @@ fn serve(config: config::Config, telemetry: &Telemetry) -> anyhow::Result<ExitCo
     let machine = Machine::start(threads).context("threads could not be started")?;
     let host = machine.host();
     let drained = machine.block_on(async move {
-        let mut stop = Stop::new()?;
+        let mut stop = Stop::new(with_stdin)?;
         // Listened to, a write over the largest file allowed is an error, as of a full disk, and not the end.
         let _file_size = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
-        let running = Running::start(host, config, telemetry).await?;
+        // A node that is not ready has nothing to drain.
+        let running = tokio::select! {
+            biased;
+            running = Running::start(host, config, telemetry) => running?,
+            () = stop.asked() => return Ok(true),
+        };
         announce(&running, telemetry);
         stop.asked().await;
         tracing::info!("draining");
@@ -131,23 +140,5 @@ fn announce(running: &Running, telemetry: &Telemetry) {
     };
     if let Err(error) = said.and_then(|()| stdout.flush()) {
         tracing::warn!(%error, "nobody reads stdout");
-    }
-}
-
-/// Asks to stop: SIGTERM or Ctrl-C.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

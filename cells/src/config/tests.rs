@@ -2,8 +2,9 @@ use super::*;
 use std::fmt::Write;
 
 /// Section, the room's source, its type.
-const ROOMS: [(&str, &str, &str); 5] = [
+const ROOMS: [(&str, &str, &str); 6] = [
     ("node", include_str!("../config.rs"), "Node"),
+    ("cluster", include_str!("cluster.rs"), "Cluster"),
     ("gateway", include_str!("../gateway/config.rs"), "Config"),
     ("storage", include_str!("../storage.rs"), "StorageConfig"),
     ("actors", include_str!("../../../actors/src/config.rs"), "Config"),
@@ -108,7 +109,7 @@ fn values_take_the_type_of_their_setting() {
 fn what_is_unknown_or_senseless_is_an_error_that_names_it() {
     /// Environment, `--set`s, what the error says.
     type Case = (&'static [(&'static str, &'static str)], &'static [&'static str], &'static str);
-    let cases: [Case; 9] = [
+    let cases: [Case; 16] = [
         (&[("WAGGLE_GATEWAY__LISTN", "x")], &[], "WAGGLE_GATEWAY__LISTN names no setting"),
         (&[("WAGGLE_GATWAY__LISTEN", "x")], &[], "WAGGLE_GATWAY__LISTEN names no setting"),
         (&[("WAGGLE_GATEWAY__ARGS_MAX", "many")], &[], "WAGGLE_GATEWAY__ARGS_MAX cannot be \"many\""),
@@ -117,6 +118,21 @@ fn what_is_unknown_or_senseless_is_an_error_that_names_it() {
         (&[], &["x"], "--set takes SECTION.KEY=VALUE"),
         (&[], &["node.name=a b"], "node.name: \"a b\" cannot name"),
         (&[], &["node.roles=gateway,cook"], "there is no role \"cook\""),
+        (&[], &["node.roles=gateway"], "a node without role \"channels\" needs other nodes"),
+        (&[], &["cluster.seeds=a:1"], "cluster.seeds: other nodes need cluster.credentials"),
+        (&[], &["cluster.store=a"], "cluster.store: other nodes need cluster.credentials"),
+        (&[], &["cluster.credentials=c"], "cluster.members: has to name the nodes with role \"channels\""),
+        (
+            &[],
+            &["cluster.credentials=c", "cluster.members=node-1", "cluster.store=s"],
+            "is \"s\", and this node has role",
+        ),
+        (
+            &[("WAGGLE_NODE__ROLES", "channels"), ("WAGGLE_CLUSTER__MEMBERS", "node-1")],
+            &["cluster.credentials=c"],
+            "a node without role \"store\" has to know who has it",
+        ),
+        (&[], &["cluster.credentials=c", "cluster.listen=x"], "cluster.listen: \"x\""),
         (&[], &["actors.public_url=example.com"], "actors.public_url: \"example.com\" is no http(s) URL"),
     ];
     for (environment, sets, expected) in cases {

@@ -1,8 +1,10 @@
-//! Credentials in a folder: the authority's certificate (and, where certificates are made, its key), and a certificate
-//! and a key a node.
+//! Credentials in a folder: the authority's certificate (and, where certificates are made, its key), the key of gossip,
+//! and a certificate and a key a node.
 
 use super::{Authority, Credentials, Issued, PemError, UnnamedError};
+use crate::machine;
 use cluster::node::{NameError, NodeId};
+use cluster::swim::seal::Key;
 use proto::ts::Micros;
 use std::{
     fs::{self, OpenOptions},
@@ -15,6 +17,13 @@ use std::{
 pub const AUTHORITY_FILE: &str = "authority.pem";
 /// Its key: needed to make certificates, by nobody else.
 pub const AUTHORITY_KEY_FILE: &str = "authority.key";
+
+/// The keys of gossip, the same on every node: a line of 64 hexadecimal digits each. Datagrams are sealed with the
+/// first and taken under any. To rotate: put the new key last on every node, then first, then take the old one away,
+/// each time starting the nodes again one after the other.
+pub const GOSSIP_KEYS_FILE: &str = "gossip.keys";
+/// Keys that a node takes.
+const GOSSIP_KEYS_MAX: usize = 8;
 
 /// Why there are no credentials. A file that is named is there already, is missing or is none; nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +47,12 @@ pub enum FolderError {
         /// As the configuration has it.
         expected: NodeId,
     },
+    /// No keys.
+    #[error("{0} has to be one to {GOSSIP_KEYS_MAX} lines of 64 hexadecimal digits")]
+    Keys(PathBuf),
+    /// The operating system has no chance to give.
+    #[error("a key cannot be made: {0}")]
+    Chance(#[from] io::Error),
     /// No name of a node.
     #[error(transparent)]
     Name(NameError),
@@ -52,6 +67,8 @@ pub fn make_authority(folder: &Path, now: Micros) -> Result<(), FolderError> {
     let (_, kept) = Authority::make(now)?;
     // The key first: without it a certificate is of no use, and the next try says which file is there.
     write(folder.join(AUTHORITY_KEY_FILE), &kept.key, true)?;
+    let digits: String = machine::secret()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    write(folder.join(GOSSIP_KEYS_FILE), &format!("{digits}\n"), true)?;
     write(folder.join(AUTHORITY_FILE), &kept.certificate, false)
 }
 
@@ -82,6 +99,28 @@ pub fn read(folder: &Path, node: &NodeId) -> Result<Credentials, FolderError> {
         Ok(found) => Err(FolderError::OtherNode { path: certificate, found, expected: node.clone() }),
         Err(error) => Err(FolderError::Unnamed(certificate, error)),
     }
+}
+
+/// Reads the keys of gossip.
+pub fn gossip_keys(folder: &Path) -> Result<Vec<Key>, FolderError> {
+    let path = folder.join(GOSSIP_KEYS_FILE);
+    let keys: Option<Vec<Key>> = text(&path)?.lines().map(key).collect();
+    match keys {
+        Some(keys) if (1..=GOSSIP_KEYS_MAX).contains(&keys.len()) => Ok(keys),
+        _ => Err(FolderError::Keys(path)),
+    }
+}
+
+fn key(line: &str) -> Option<Key> {
+    let line = line.trim();
+    let mut key: Key = Default::default();
+    if line.len() != 2 * key.len() || !line.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (at, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&line[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(key)
 }
 
 /// What a node needs: the authority's certificate, its own, and its key.

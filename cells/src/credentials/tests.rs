@@ -1,5 +1,7 @@
 use super::{
-    folder::{AUTHORITY_KEY_FILE, FolderError, make_authority, make_node, read},
+    folder::{
+        AUTHORITY_KEY_FILE, FolderError, GOSSIP_KEYS_FILE, gossip_keys, make_authority, make_node, read,
+    },
     *,
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
@@ -46,7 +48,7 @@ fn a_folder_is_made_once_keys_are_secret_and_what_is_there_stays() {
     let folder = Folder::new("once");
     make_authority(&folder.0, NOW).unwrap();
     let files = make_node(&folder.0, &node("n"), &roles(), NOW, 90).unwrap();
-    for secret in [folder.0.join(AUTHORITY_KEY_FILE), files[2].clone()] {
+    for secret in [folder.0.join(AUTHORITY_KEY_FILE), folder.0.join(GOSSIP_KEYS_FILE), files[2].clone()] {
         assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600, "{secret:?}");
     }
     let before = fs::read(&files[1]).unwrap();
@@ -70,4 +72,27 @@ fn files_that_are_missing_broken_or_somebody_elses_are_named() {
     assert!(other.ends_with("was given to node n, and this is node m"), "{other}");
     fs::write(folder.0.join("m.pem"), "hello").unwrap();
     assert!(matches!(read(&folder.0, &node("m")), Err(FolderError::Pem(..))));
+}
+
+#[test]
+fn keys_of_gossip_are_lines_of_digits_and_each_authority_has_its_own() {
+    let (folder, other) = (Folder::new("keys"), Folder::new("keys-other"));
+    for folder in [&folder, &other] {
+        make_authority(&folder.0, NOW).unwrap();
+    }
+    let key = gossip_keys(&folder.0).unwrap()[0];
+    assert_ne!(key, gossip_keys(&other.0).unwrap()[0]);
+    let line = |byte: u8| format!("{byte:02x}").repeat(32);
+    fs::write(folder.0.join(GOSSIP_KEYS_FILE), format!("{}\n{}\n", line(0xab), line(1))).unwrap();
+    assert_eq!(gossip_keys(&folder.0).unwrap(), [[0xab; 32], [1; 32]]);
+    for wrong in [
+        "".to_owned(),
+        "ab".to_owned(),
+        format!("{}\n", "é".repeat(32)),
+        line(2) + "0",
+        (line(3) + "\n").repeat(9),
+    ] {
+        fs::write(folder.0.join(GOSSIP_KEYS_FILE), &wrong).unwrap();
+        assert!(matches!(gossip_keys(&folder.0), Err(FolderError::Keys(_))), "{wrong:?}");
+    }
 }

@@ -56,7 +56,7 @@ async fn agree<B>(
     })?;
     let login = match route {
         // A ticket that is worth nothing is told so in RTM's own words, inside the socket.
-        Route::Rtm(ticket) => node.context.tickets.redeem(ticket),
+        Route::Rtm(ticket) => node.context.tickets.redeem(ticket).await,
         _ => native_login(node, request).await?,
     };
     Ok((Agreed { seat, form, login }, answer))
@@ -87,7 +87,7 @@ async fn native_login<B>(
     let query = request.uri().query().unwrap_or_default();
     let ticket = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "ticket");
     let login = if let Some((_, ticket)) = ticket {
-        node.context.tickets.redeem(&ticket).ok_or(Refusal::Named("invalid_ticket"))
+        node.context.tickets.redeem(&ticket).await.ok_or(Refusal::Named("invalid_ticket"))
     } else if let Some(token) = bearer(request) {
         auth::login_by_token(&node.context, token).await
     } else {

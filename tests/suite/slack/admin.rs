@@ -15,8 +15,11 @@ fn an_empty_store_is_seeded_once_and_a_start_that_was_cut_short_is_finished() {
         stage.admin("workspace.create", json!({ "name": "demo" })).await;
         let made = admin::bootstrap(&stage.context).await.unwrap().expect("it was not finished");
         let ticket = made.sign_in_ticket.expect("a sign-in ticket");
-        assert_eq!(stage.context.tickets.redeem(&ticket).map(|login| login.user), Some(made.admin.clone()));
-        assert_eq!(stage.context.tickets.redeem(&ticket), None, "it is good once");
+        assert_eq!(
+            stage.context.tickets.redeem(&ticket).await.map(|login| login.user),
+            Some(made.admin.clone())
+        );
+        assert_eq!(stage.context.tickets.redeem(&ticket).await, None, "it is good once");
         assert_eq!(admin::bootstrap(&stage.context).await, Ok(None));
         let token = stage.token("demo", "admin", json!({})).await;
         let (id, workspace) = (made.admin.to_string(), made.workspace.to_string());

@@ -140,8 +140,8 @@ impl Stage {
         let answer = self.ok(person, "rtm.connect", json!({})).await;
         let url = answer["url"].as_str().unwrap();
         let ticket = url.strip_prefix("ws://127.0.0.1:8065/rtm/").unwrap();
-        let login = self.context.tickets.redeem(ticket).expect("a fresh ticket");
-        assert_eq!(self.context.tickets.redeem(ticket), None, "a ticket is good once");
+        let login = self.context.tickets.redeem(ticket).await.expect("a fresh ticket");
+        assert_eq!(self.context.tickets.redeem(ticket).await, None, "a ticket is good once");
         let (to_server, from_client) = mpsc::channel(64);
         let (to_client, from_server) = mpsc::channel(64);
         let wire = Wire { incoming: from_client, out: to_client };

@@ -3,7 +3,7 @@
 
 use crate::{
     config::ROLES,
-    credentials::folder::{self, AUTHORITY_FILE, FolderError},
+    credentials::folder::{self, AUTHORITY_FILE, FolderError, GOSSIP_KEYS_FILE},
     machine,
 };
 use clap::{Subcommand, builder::PossibleValuesParser};
@@ -22,7 +22,8 @@ pub(super) enum Cluster {
         #[arg(long, value_name = "DIR", default_value = "waggle-credentials")]
         credentials: PathBuf,
     },
-    /// Make a certificate for a node; prints its file. The node needs it, its key and the authority's certificate.
+    /// Make a certificate for a node; prints its file. The node needs it, its key, the authority's certificate and the
+    /// keys of gossip.
     Cert {
         /// The node's name, as in its configuration.
         name: String,
@@ -55,7 +56,10 @@ impl Cluster {
                 let node = NodeId::parse(&name).map_err(FolderError::Name)?;
                 let [authority, certificate, key] =
                     folder::make_node(&credentials, &node, &roles, now, days)?;
-                Ok(json!({ "id": certificate, "key": key, "authority": authority, "roles": roles }))
+                let gossip = credentials.join(GOSSIP_KEYS_FILE);
+                Ok(
+                    json!({ "id": certificate, "key": key, "authority": authority, "gossip": gossip, "roles": roles }),
+                )
             }
         }
     }

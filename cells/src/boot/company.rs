@@ -1,0 +1,126 @@
+//! A node among others: it shows its credentials, takes part in gossip, and keeps links to whoever gossip knows.
+
+use super::BootError;
+use crate::{
+    config,
+    credentials::folder::{self, FolderError},
+    links::{StreamLinks, tls::TlsTransport, udp::UdpDatagrams},
+};
+use cluster::{
+    gossip::Gossip,
+    host::Host,
+    link::LinkConfig,
+    node::{Node, NodeId},
+    swim::{Address, AddressError, Identity, Swim, SwimConfig},
+    switchboard::Switchboard,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::net::TcpListener;
+
+/// Tries to find a port that is free for TCP and for UDP.
+const PORTS_TRIED: usize = 16;
+/// A peer that gossip has not known for this long is dialled no more.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// Why a node is not among others. Nothing runs of it.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// No credentials.
+    #[error(transparent)]
+    Credentials(#[from] FolderError),
+    /// The address for other nodes.
+    #[error("cannot listen for other nodes on {0}: {1}")]
+    Listen(String, io::Error),
+    /// Credentials that cannot be shown.
+    #[error("the credentials cannot be used: {0}")]
+    Tls(#[from] rustls::Error),
+    /// An address that is too long.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+}
+
+/// The ways to the others.
+pub(super) struct Company {
+    /// Calls and notices.
+    pub(super) board: Switchboard,
+    /// Who is there.
+    pub(super) gossip: Gossip,
+    /// Where others reach this node.
+    pub(super) address: Address,
+}
+
+/// Begins to take part.
+pub(super) async fn join(host: &Host, me: &Node, config: &config::Cluster) -> Result<Company, BootError> {
+    Ok(joined(host, me, config).await?)
+}
+
+async fn joined(host: &Host, me: &Node, config: &config::Cluster) -> Result<Company, JoinError> {
+    let credentials = folder::read(&config.credentials, &me.id)?;
+    let keys = folder::gossip_keys(&config.credentials)?;
+    let (tcp, udp) = listen(host, &config.listen).await?;
+    let address = match config.advertise.as_str() {
+        "" => udp.address().map_err(|error| JoinError::Listen(config.listen.clone(), error))?,
+        advertised => Address::parse(advertised)?,
+    };
+    let identity = Identity {
+        node: me.id.clone(),
+        boot: me.boot,
+        cell: me.cell.clone(),
+        gossip: address.clone(),
+        link: address.clone(),
+        rank: host.now_us(),
+    };
+    let seeds = config.seeds.iter().map(Address::parse).collect::<Result<_, _>>()?;
+    let swim = Swim::new(identity, seeds, SwimConfig::default(), host.entropy());
+    let gossip = Gossip::start(host, swim, &keys, Arc::new(udp));
+    let transport = TlsTransport::new(host, tcp, &credentials)?;
+    let links = Arc::new(StreamLinks::start(host, me.clone(), LinkConfig::default(), transport));
+    let board = Switchboard::start(host, links.clone());
+    host.spawn("acquaintance", keep_acquaintance(host.clone(), links, gossip.clone()));
+    Ok(Company { board, gossip, address })
+}
+
+/// The same port for TCP and UDP.
+async fn listen(host: &Host, address: &str) -> Result<(TcpListener, UdpDatagrams), JoinError> {
+    let failed = |error: io::Error| JoinError::Listen(address.to_owned(), error);
+    let mut last = None;
+    for _ in 0..PORTS_TRIED {
+        let tcp = TcpListener::bind(address).await.map_err(failed)?;
+        let bound: SocketAddr = tcp.local_addr().map_err(failed)?;
+        match UdpDatagrams::bind(host, &bound.to_string()).await {
+            Ok(udp) => return Ok((tcp, udp)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(failed(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into())))
+}
+
+/// Meets whom gossip knows, where it says that they are; forgets who has been gone for long.
+async fn keep_acquaintance(host: Host, links: Arc<StreamLinks<TlsTransport>>, mut gossip: Gossip) {
+    let mut gone: BTreeMap<NodeId, Duration> = BTreeMap::new();
+    let mut met: BTreeSet<NodeId> = BTreeSet::new();
+    loop {
+        let (view, now) = (gossip.view(), host.monotonic());
+        for (node, seat) in &view.members {
+            links.meet(node, seat.identity.link.to_string());
+            gone.remove(node);
+            met.insert(node.clone());
+        }
+        for node in met.iter().filter(|node| !view.members.contains_key(node)) {
+            gone.entry(node.clone()).or_insert(now);
+        }
+        for (node, _) in gone.extract_if(.., |_, since| now.saturating_sub(*since) >= FORGOTTEN_AFTER) {
+            links.forget(&node);
+            met.remove(&node);
+        }
+        if let Ok(false) = host.timeout(FORGOTTEN_AFTER, gossip.changed()).await {
+            return;
+        }
+    }
+}

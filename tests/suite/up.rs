@@ -1,0 +1,142 @@
+//! `waggle up`: a cluster of processes behind one address, as somebody sees it who starts one.
+
+use crate::native::stage::{self, Stage, connected};
+use anyhow::{Context, Result, ensure};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
+use tests::client::{Keys, Options};
+use tests::harness::{Node, Program, Serve, Starting, http, send, step};
+
+/// Nodes beside the store.
+const NODES: usize = 2;
+const LOOK: Duration = Duration::from_millis(20);
+
+fn up() -> Serve {
+    Serve { program: Program::Up(NODES), ..stage::plain(&[]) }
+}
+
+/// The processes of a cluster: names, pids, URLs of their own.
+fn processes(node: &Node) -> Result<Vec<(String, u32, String)>> {
+    let all = node.ready["nodes"].as_array().context("nodes of the ready line")?;
+    let of = |one: &Value| {
+        let name = one["node"].as_str()?.to_owned();
+        let url = one["base_url"].as_str()?.to_owned();
+        Some((name.clone(), node.pid_of(&name).ok()?, url))
+    };
+    all.iter().map(|one| of(one).context("name, pid and URL of each")).collect()
+}
+
+/// Waits until none of them is there any more.
+#[allow(clippy::disallowed_methods, reason = "the outside looks at real processes")]
+async fn gone(pids: &[u32]) -> Result<()> {
+    let gone = async {
+        while pids.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    step("all processes of the cluster to end", gone).await
+}
+
+#[tokio::test]
+async fn a_cluster_says_who_is_in_it_and_leaves_no_process_behind() -> Result<()> {
+    let node = Node::serve(up()).await?;
+    let all = processes(&node)?;
+    let names: Vec<&str> = all.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["node-1", "node-2", "store"]);
+    let roles = node.ready["nodes"].as_array().context("nodes")?.iter().map(|node| node["roles"].clone());
+    let both = json!(["gateway", "channels"]);
+    assert_eq!(roles.collect::<Vec<_>>(), [both.clone(), both, json!(["store"])]);
+    for (name, _, url) in &all {
+        let ready = http::send("GET", &format!("{url}readyz"), &[], Vec::new()).await?;
+        assert_eq!(ready.status, 200, "{name} is ready at its own address");
+    }
+    assert!(!all.iter().any(|(_, _, url)| *url == node.base_url), "the cluster's address is its own");
+    let pids: Vec<u32> = all.iter().map(|(_, pid, _)| *pid).collect();
+    assert_eq!(node.stop().await?, 0);
+    gone(&pids).await
+}
+
+#[tokio::test]
+async fn a_cluster_whose_first_process_is_killed_leaves_no_process_behind() -> Result<()> {
+    let node = Node::serve(up()).await?;
+    let pids: Vec<u32> = processes(&node)?.iter().map(|(_, pid, _)| *pid).collect();
+    node.kill().await?;
+    gone(&pids).await
+}
+
+#[tokio::test]
+async fn what_is_said_at_one_node_is_heard_at_the_other_and_found_after_a_restart_of_everything() -> Result<()>
+{
+    let stage = Stage::open(up()).await?;
+    let (ann, bob) = (stage.person("ann").await?, stage.person("bob").await?);
+    let channel = stage.channel("tea", &[&ann, &bob]).await?;
+    let urls: Vec<String> = processes(&stage.node)?.into_iter().map(|(_, _, url)| url).collect();
+    let at = |url: &str| format!("{}connect", url.replacen("http", "ws", 1));
+    let mouth = connected(Options::new(at(&urls[0]), ann.token.clone())).await?;
+    let ears = connected(Options::new(at(&urls[1]), bob.token.clone())).await?;
+    step("both to follow the channel", async {
+        mouth.following(1).await?;
+        ears.following(1).await
+    })
+    .await??;
+    let mut keys = Keys::default();
+    for text in ["one", "two", "three"] {
+        let ack = step("an ack", mouth.post(&channel, text, &keys.make())).await??;
+        step("the other node to show it", ears.applied(&channel, ack.seq)).await??;
+    }
+    let stage = stage.restart().await?;
+    let page = stage.node.ok("conversations.history", &bob.token, json!({ "channel": channel })).await?;
+    let texts: Vec<&str> =
+        page["messages"].as_array().context("messages")?.iter().filter_map(|m| m["text"].as_str()).collect();
+    assert_eq!(texts[..3], ["three", "two", "one"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ticket_is_good_at_any_node_once() -> Result<()> {
+    let stage = Stage::open(up()).await?;
+    let ann = stage.person("ann").await?;
+    let answer = stage.node.ok("rtm.connect", &ann.token, json!({})).await?;
+    let ticket = answer["url"].as_str().and_then(|url| url.rsplit('/').next()).context("a ticket")?;
+    let issuer = ticket.rsplit('.').next().context("a ticket names its node")?;
+    let all = processes(&stage.node)?;
+    let (other, _, url) = all.iter().find(|(name, ..)| *name != issuer).context("another node")?;
+    let url = format!("{}rtm/{ticket}", url.replacen("http", "ws", 1));
+    for (time, expected) in [("first", "hello"), ("second", "error")] {
+        let (mut socket, _) = step("an RTM socket", tokio_tungstenite::connect_async(&url)).await??;
+        let frame = step("a frame", socket.next()).await?.context("a frame")??;
+        let frame: Value = serde_json::from_str(frame.to_text()?)?;
+        assert_eq!(frame["type"], expected, "the {time} time, at {other}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_store_of_a_node_by_itself_is_not_hidden_by_a_new_one() -> Result<()> {
+    let node = Node::serve(stage::plain(&[])).await?;
+    let data = node.data.clone();
+    assert_eq!(node.stop().await?, 0);
+    let refused = Starting::spawn(Serve { data: Some(data.clone()), ..up() })?.ready().await;
+    let said = refused.err().context("a cluster beside a node's store")?.to_string();
+    assert!(said.contains("is the store of a node by itself") && said.contains("store/store.redb"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_without_its_certificate_says_which_file_is_missing() -> Result<()> {
+    let node = Node::serve(up()).await?;
+    let data = node.data.clone();
+    let pids: Vec<u32> = processes(&node)?.iter().map(|(_, pid, _)| *pid).collect();
+    let second = node.pid_of("node-2")?;
+    send(second, libc::SIGKILL)?;
+    gone(&[second]).await?;
+    std::fs::remove_file(data.path().join("credentials/node-2.pem"))?;
+    let program = Program::Again("node-2/waggle.toml".into());
+    let refused = Starting::spawn(Serve { program, data: Some(data), ..Serve::default() })?.ready().await;
+    let said = refused.err().context("a node without a certificate")?.to_string();
+    ensure!(said.contains("node-2.pem: No such file"), "{said}");
+    assert_eq!(node.stop().await?, 0, "the rest of it drains");
+    gone(&pids).await
+}
