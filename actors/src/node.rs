@@ -27,7 +27,7 @@ use cluster::host::{FaultPoint, Host};
 use cluster::node::Node as Me;
 use cluster::slots::told::ToldSlots;
 use cluster::table::Table;
-use company::Company;
+use company::{Company, Leave};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,6 +100,8 @@ pub struct Node {
     /// Slots that were claimed at the start.
     pub claimed: usize,
     root: ActorCell,
+    /// The way out, where there are others.
+    leave: Option<Leave>,
 }
 
 impl Node {
@@ -146,25 +148,29 @@ impl Node {
         let tickets = Tickets::new(host.clone(), me.id.clone(), config.tickets_max, config.ticket_ms, others);
         let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
         let (shards, relay) = start_relay(&context, me.id.as_str());
-        match company.zip(peers) {
-            Some((company, peers)) => company.keep(&context, &pilot, peers, &relay),
-            None => host.spawn("wake", wake(context.clone(), exclusive)),
+        let leave = company.zip(peers).map(|(company, peers)| company.keep(&context, &pilot, peers, &relay));
+        if leave.is_none() {
+            host.spawn("wake", wake(context.clone(), exclusive));
         }
         host.spawn("lost slots", replace_lost(context.clone(), lost, relay));
         let sessions_max = context.config.sessions_max;
         let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
-        let node = Self { context, gateway, me, claimed: claimed.claimed, root };
+        let node = Self { context, gateway, me, claimed: claimed.claimed, root, leave };
         host.spawn("replaced", node.clone().leave_when_replaced(tenure));
         Ok(node)
     }
 
-    /// Sends sessions away over `window`, waits for them and for what is on its way to the store. False when `limit`
-    /// ran out first: sessions that are left are cut, and resume by cursor.
+    /// Sends sessions away over `window`, hands the slots over to other nodes meanwhile, waits for the sessions and for
+    /// what is on its way to the store. False when `limit` ran out first: sessions that are left are cut, and resume by
+    /// cursor.
     pub async fn stop(&self, window: Duration, limit: Duration) -> bool {
         let host = &self.context.host;
         self.gateway.drain(&GoAway { reason: "restarting", window }).await;
         let drained = host
             .timeout(limit, async {
+                if let Some(leave) = &self.leave {
+                    leave.hand_over(host).await;
+                }
                 while self.gateway.sessions() > 0 {
                     host.sleep(DRAIN_LOOK).await;
                 }
@@ -172,6 +178,7 @@ impl Node {
             .await
             .is_ok();
         self.root.stop(Some("the node stops".into()));
+        self.leave.iter().for_each(Leave::go);
         drained
     }
 

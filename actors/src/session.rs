@@ -66,8 +66,10 @@ pub enum ToSession {
     Frame(Box<Bytes>),
     /// Time to ping.
     Tick,
-    /// The node stops: leave after this long.
+    /// The node stops: the client is to leave after this long.
     GoAway(Box<(&'static str, Duration)>),
+    /// Its turn to leave has come.
+    Leave,
 }
 
 /// A command on its way.
@@ -112,7 +114,6 @@ struct Session {
     typed: Option<(ChannelId, Duration)>,
     pings: Pings,
     rate: TokenBucket,
-    leave_at: Option<Duration>,
     ending: Option<Ending>,
 }
 

@@ -90,6 +90,8 @@ pub struct Shard {
     next: u32,
     logs: HashMap<LogId, Entry>,
     tick: u32,
+    /// Why nobody is to stay, once everybody was told to leave.
+    leaving: Option<&'static str>,
 }
 
 impl Shard {
@@ -109,6 +111,7 @@ impl Shard {
             next: 0,
             logs: HashMap::new(),
             tick: 0,
+            leaving: None,
         }
     }
 
@@ -148,6 +151,11 @@ impl Shard {
             ShardMessage::Typing(log, user) => self.typing(&log, &user),
             ShardMessage::Open(listener, answer) => {
                 self.next = self.next.wrapping_add(1);
+                if let Some(reason) = self.leaving {
+                    // It took its seat before, and has not heard of it.
+                    listener.give(ToSession::GoAway(Box::new((reason, Duration::ZERO))));
+                    listener.give(ToSession::Leave);
+                }
                 self.sessions.insert(self.next, listener);
                 let _ = answer.send(self.next);
             }
@@ -310,11 +318,21 @@ impl Shard {
     }
 
     fn go_away(&mut self, leave: &GoAway) {
+        self.leaving = Some(leave.reason);
         let count = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX).max(1);
+        let mut turns = Vec::new();
         for (turn, session) in (0u32..).zip(self.sessions.values()) {
             let delay = leave.window * turn / count;
             session.give(ToSession::GoAway(Box::new((leave.reason, delay))));
+            turns.push((delay, session.clone()));
         }
+        let (host, begun) = (self.host.clone(), self.host.monotonic());
+        self.host.spawn("turns to leave", async move {
+            for (delay, session) in turns {
+                host.sleep((begun + delay).saturating_sub(host.monotonic())).await;
+                session.give(ToSession::Leave);
+            }
+        });
     }
 }
 

@@ -18,8 +18,13 @@ use child::{Child, ChildError};
 use cluster::host::Host;
 use front::Front;
 use futures::future::{join_all, try_join_all};
-use plan::{Plan, PlanError};
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use plan::{CONFIG_FILE, Plan, PlanError};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +32,9 @@ pub use plan::{NODES_MAX, Wish};
 
 /// Beyond the limit that a node has for its drain, its process gets this long to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a process of an earlier cluster is gone.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Why there is no cluster; nothing of it runs, and what is kept is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +70,22 @@ pub struct Up {
     _directory: Directory,
 }
 
+/// Waits for the processes of a cluster that was here before: they drain when the one that started them is gone.
+async fn free(host: &Host, root: &Path, limit: Duration) -> Result<(), DirectoryError> {
+    let folders = std::fs::read_dir(root).map_err(|e| DirectoryError::Unusable(root.to_owned(), e))?;
+    let folders = folders.filter_map(Result::ok).map(|entry| entry.path());
+    let until = host.monotonic() + limit;
+    for folder in folders.filter(|folder| folder.join(CONFIG_FILE).is_file()) {
+        loop {
+            match Directory::lock(&folder) {
+                Err(DirectoryError::InUse { .. }) if host.monotonic() < until => host.sleep(LOOK).await,
+                locked => break drop(locked?),
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Up {
     /// Starts the store, then the nodes; ready when all are.
     pub async fn start(host: Host, wish: Wish, telemetry: &Telemetry) -> Result<Self, UpError> {
@@ -71,6 +95,7 @@ impl Up {
         let public = crate::boot::url(listener.local_addr().map_err(failed)?);
         let plan = Plan::make(directory.path(), &wish, &public, host.now_us())?;
 
+        free(&host, directory.path(), wish.drain + ENDS_WITHIN).await?;
         let store = Child::start(&host, plan.store(), &wish.log_format, telemetry).await?;
         let seed = store.ready.address.clone().unwrap_or_default();
         let start = |node| Child::start(&host, node, &wish.log_format, telemetry);

@@ -2,15 +2,15 @@
 //! takes them.
 //!
 //! Owns: what this node and its peers see of each other.
-//! Promises: a slot whose owner is gone is taken by its successor, once two nodes of a majority agree (F1); whoever
-//! learns of a change tells all others.
+//! Promises: a slot whose owner is gone is taken by its successor, once two nodes of a majority agree (F1); a node that
+//! leaves hands its slots over (F2) and takes none; whoever learns of a change tells all others.
 //! May lose: news; the next look, or a refused claim, brings them.
 //! Never does: take a slot from a node whose link is up, or touch what a channel is.
 
 pub mod sight;
 
 use crate::{
-    claimant::{CLAIMS_PER_CALL, CellView, plan, read_rows},
+    claimant::{CLAIMS_PER_CALL, CellView, plan, plan_of_leaving, read_rows},
     claims::{Claim, ClaimOutcome, Claims},
     fence::ClaimDenied,
     gossip::Gossip,
@@ -22,12 +22,15 @@ use crate::{
     switchboard::Switchboard,
     table::Owner,
 };
-use sight::{CELL, Sights};
+use futures::future::{Either, select};
+use sight::{CELL, Sight, Sights};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
+use tokio::sync::{mpsc, oneshot};
 
 /// How often a node looks.
 pub const LOOK: Duration = Duration::from_millis(100);
@@ -39,6 +42,8 @@ const TOLD_AGAIN: Duration = Duration::from_secs(1);
 const READ_AGAIN: Duration = Duration::from_secs(10);
 /// Slots of one notice.
 const NEWS_SLOTS_MAX: usize = 512;
+/// Slots that a node which leaves hands over at a time: their channels wait for one another's loads no longer.
+const HANDED_AT_ONCE: usize = 64;
 
 /// The manager of one node.
 pub struct Charm {
@@ -55,12 +60,39 @@ pub struct Charm {
     told: Told,
     /// When the rows were read last.
     read: Duration,
+    asked: mpsc::Receiver<oneshot::Sender<Left>>,
+    departure: Departure,
+    is_leaving: bool,
+}
+
+/// What a node that leaves has not handed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Slots that it still owns.
+    pub slots: usize,
+    /// Whether another node is up that would take them: then it is worth another try.
+    pub has_taker: bool,
+}
+
+/// The way to tell a manager that its node leaves. Cheap to clone.
+#[derive(Clone)]
+pub struct Departure(mpsc::Sender<oneshot::Sender<Left>>);
+
+impl Departure {
+    /// Hands the node's slots over; may be asked again for those that are left, for want of a link or of the store.
+    pub async fn depart(&self) -> Left {
+        let (answer, left) = oneshot::channel();
+        match self.0.send(answer).await {
+            Ok(()) => left.await.unwrap_or_default(),
+            Err(_) => Left::default(), // the manager ended with its machine
+        }
+    }
 }
 
 /// What was told last, and when.
 #[derive(Default)]
 struct Told {
-    gone: BTreeSet<NodeId>,
+    sight: Sight,
     at: Duration,
     /// Links that had come up when all peers were told the own slots.
     ups: u64,
@@ -89,8 +121,29 @@ impl Charm {
     pub fn new(args: CharmArgs) -> Self {
         let CharmArgs { host, me, members, claims, routes, gossip, board } = args;
         let (sights, started) = (Sights::new(routes.clone()), host.monotonic());
-        let (told, read) = (Told::default(), started);
-        Self { host, me, members, claims, routes, gossip, board, sights, started, told, read }
+        let (told, read, (departs, asked)) = (Told::default(), started, mpsc::channel(1));
+        let (departure, is_leaving) = (Departure(departs), false);
+        Self {
+            host,
+            me,
+            members,
+            claims,
+            routes,
+            gossip,
+            board,
+            sights,
+            started,
+            told,
+            read,
+            asked,
+            departure,
+            is_leaving,
+        }
+    }
+
+    /// The way to tell it that its node leaves.
+    pub fn departure(&self) -> Departure {
+        self.departure.clone()
     }
 
     /// What peers see: the service behind [`CELL`].
@@ -102,12 +155,23 @@ impl Charm {
     pub async fn run(mut self) {
         loop {
             let due = self.host.monotonic() + LOOK;
-            self.host.sleep(LOOK).await;
+            let asked = match select(pin!(self.asked.recv()), pin!(self.host.sleep(LOOK))).await {
+                Either::Left((asked, _)) => asked,
+                Either::Right(_) => None,
+            };
+            self.is_leaving |= asked.is_some();
             let loop_lag = self.host.monotonic().saturating_sub(due);
             let cell = self.look(loop_lag);
             self.tell(cell.gone.keys().cloned().collect());
             self.read_again().await;
-            self.repair(&cell).await;
+            match self.is_leaving {
+                true => self.hand_over(&cell).await,
+                false => self.repair(&cell).await,
+            }
+            if let Some(asked) = asked {
+                let left = Left { slots: self.own().len(), has_taker: cell.has_taker(&self.me) };
+                let _ = asked.send(left); // who asked may have lost patience
+            }
         }
     }
 
@@ -124,10 +188,18 @@ impl Charm {
         let gone: BTreeSet<NodeId> = others.filter(is_gone).collect();
         let agrees = |node: &NodeId| {
             let others = said.iter().filter(|(observer, _)| links.contains_key(*observer));
-            others.into_iter().any(|(_, gone)| gone.contains(node))
+            others.into_iter().any(|(_, sight)| sight.gone.contains(node))
         };
         let gone = gone.into_iter().map(|node| (node.clone(), agrees(&node))).collect();
-        CellView { members: self.members.clone(), lives: links, gone, loop_lag }
+        let leaving = said.iter().filter(|(_, sight)| sight.is_leaving).map(|(node, _)| node.clone());
+        let leaving = leaving.chain(self.is_leaving.then(|| self.me.id.clone())).collect();
+        CellView { members: self.members.clone(), lives: links, gone, leaving, loop_lag }
+    }
+
+    /// What this node owns, as far as is known.
+    fn own(&self) -> BTreeMap<Slot, Owner> {
+        let table = self.routes.table().now();
+        table.owned_by(&self.me).filter_map(|(slot, _)| Some((slot, table.owner(slot)?.clone()))).collect()
     }
 
     /// Who owns slots, as far as is known.
@@ -142,24 +214,22 @@ impl Charm {
         owners
     }
 
-    /// Tells all peers whom this node takes for gone.
+    /// Tells all peers whom this node takes for gone, and whether it leaves.
     fn tell(&mut self, gone: BTreeSet<NodeId>) {
         let now = self.host.monotonic();
-        let is_known = gone == self.told.gone && self.board.ups() == self.told.ups;
+        let sight = Sight { gone, is_leaving: self.is_leaving };
+        let is_known = sight == self.told.sight && self.board.ups() == self.told.ups;
         if is_known && now.saturating_sub(self.told.at) < TOLD_AGAIN {
             return;
         }
-        self.tell_all(sight::sight(&gone));
+        self.tell_all(sight.notice());
         let ups = self.board.ups();
         if ups != self.told.ups {
             // Whoever was cut off has missed which slots were taken from it.
-            let table = self.routes.table().now();
-            let owned =
-                table.owned_by(&self.me).filter_map(|(slot, _)| Some((slot, table.owner(slot)?.clone())));
-            let own: Vec<(Slot, Owner)> = owned.collect();
+            let own: Vec<(Slot, Owner)> = self.own().into_iter().collect();
             own.chunks(NEWS_SLOTS_MAX).for_each(|some| self.tell_all(sight::slots(some)));
         }
-        self.told = Told { gone, at: now, ups };
+        self.told = Told { sight, at: now, ups };
     }
 
     /// Reads the rows now and then: news may have got lost.
@@ -198,6 +268,14 @@ impl Charm {
         }
     }
 
+    /// Gives what this node owns to those that will own it without it.
+    async fn hand_over(&self, cell: &CellView) {
+        let mut moves = plan_of_leaving(&self.own(), &self.me, cell).into_iter().peekable();
+        while moves.peek().is_some() {
+            self.claim(moves.by_ref().take(HANDED_AT_ONCE).collect()).await;
+        }
+    }
+
     async fn claim(&self, claims: Vec<Claim>) {
         let asked = claims.clone();
         let outcomes = match self.claims.claim(claims).await {
@@ -219,7 +297,10 @@ impl Charm {
             }
         }
         if !self.routes.table().apply(&news).is_empty() {
-            tracing::info!(slots = news.len(), "slots have changed hands");
+            match self.is_leaving {
+                true => tracing::debug!(slots = news.len(), "slots handed over"),
+                false => tracing::info!(slots = news.len(), "slots have changed hands"),
+            }
             news.chunks(NEWS_SLOTS_MAX).for_each(|some| self.tell_all(sight::slots(some)));
         }
     }

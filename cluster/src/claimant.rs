@@ -6,7 +6,7 @@
 
 use crate::{
     claims::{Claim, ClaimOutcome, Claims, ClaimsError, SLOTS_PER_PARTITION},
-    fence::{ClaimDenied, ClaimView, OwnerSeen, forced_claim},
+    fence::{ClaimDenied, ClaimView, MoveReason, MoveView, OwnerSeen, forced_claim, planned_move},
     host::Host,
     node::{BootId, Node, NodeId},
     ring::Ring,
@@ -39,6 +39,8 @@ pub struct CellView {
     pub lives: BTreeMap<NodeId, BootId>,
     /// Members and strangers that are gone in our view, and whether a second member agrees.
     pub gone: BTreeMap<NodeId, bool>,
+    /// Nodes that hand their slots over and take none.
+    pub leaving: BTreeSet<NodeId>,
     /// How late our own loop runs.
     pub loop_lag: Duration,
 }
@@ -50,11 +52,20 @@ impl CellView {
     }
     /// The view of a node that has seen nobody yet.
     pub fn starting(members: BTreeSet<NodeId>) -> Self {
-        Self { members, lives: BTreeMap::new(), gone: BTreeMap::new(), loop_lag: Duration::ZERO }
+        let (lives, gone, leaving) = Default::default();
+        Self { members, lives, gone, leaving, loop_lag: Duration::ZERO }
     }
     /// Members that are up in our view. A node that is back in another life is up.
     fn up(&self) -> impl Iterator<Item = &NodeId> {
         self.members.iter().filter(|node| !self.gone.contains_key(*node))
+    }
+    /// Members that take slots.
+    fn takers(&self) -> impl Iterator<Item = &NodeId> {
+        self.up().filter(|node| !self.leaving.contains(*node))
+    }
+    /// Whether another member takes slots, as far as is known.
+    pub fn has_taker(&self, me: &Node) -> bool {
+        self.takers().any(|node| *node != me.id)
     }
     /// How an owner looks, and whether somebody else sees it so.
     fn seen(&self, owner: &Owner) -> (OwnerSeen, bool) {
@@ -78,9 +89,9 @@ pub struct Plan {
 
 /// What F1 lets this node claim of rows that were just read.
 pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView) -> Plan {
-    let ring = Ring::new(cell.up().cloned());
+    let ring = Ring::new(cell.takers().cloned());
     let placement = ring.placement();
-    let (members, members_up) = (cell.members.len(), ring.nodes().len());
+    let (members, members_up) = (cell.members.len(), cell.up().count());
     let mut plan = Plan::default();
     let mut rows = rows.iter().peekable();
     for (slot, successor) in Slot::all().zip(placement.into_iter().map(Some).chain(std::iter::repeat(None))) {
@@ -104,6 +115,19 @@ pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView) -> Plan {
         }
     }
     plan
+}
+
+/// What a node that leaves hands over (F2), to whom: nodes that it has a link to. `rows`: what it owns.
+pub fn plan_of_leaving(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView) -> Vec<Claim> {
+    let takers = cell.takers().filter(|node| **node != me.id && cell.lives.contains_key(*node));
+    let ring = Ring::new(takers.cloned());
+    let moved = |(slot, owner): (&Slot, &Owner)| {
+        let to = ring.owner(*slot)?;
+        let to = Node { id: to.clone(), boot: *cell.lives.get(to)?, cell: me.cell.clone() };
+        let (held, reason) = (Duration::ZERO, MoveReason::Drain);
+        planned_move(&MoveView { me, slot: *slot, owner: Some(owner), to: &to, held, reason }).ok()
+    };
+    rows.iter().filter_map(moved).collect()
 }
 
 /// Why a node could not settle what it owns. Claims that were made stay made.

@@ -16,7 +16,7 @@ use crate::{
 use bytes::Bytes;
 use futures::future::{BoxFuture, Either, select};
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long the protocol is left alone at most: it always has a timer under way, this is only a bound.
 const REST_MAX: Duration = Duration::from_secs(1);
@@ -64,25 +64,34 @@ impl View {
 
 /// A running part in membership. Cheap to clone.
 #[derive(Clone)]
-pub struct Gossip(watch::Receiver<Arc<View>>);
+pub struct Gossip {
+    view: watch::Receiver<Arc<View>>,
+    leaves: Arc<Notify>,
+}
 
 impl Gossip {
     /// Starts to take part.
     pub fn start(host: &Host, swim: Swim, keys: &[Key], datagrams: Arc<dyn Datagrams>) -> Self {
         let (shown, view) = watch::channel(Arc::new(View::of(&swim)));
         let seal = Seal::new(keys, swim.me().boot);
-        let part = Part { host: host.clone(), swim, seal, datagrams, shown, alarms: BTreeMap::new(), set: 0 };
+        let (alarms, leaves) = (BTreeMap::new(), Arc::new(Notify::new()));
+        let left = leaves.clone();
+        let part = Part { host: host.clone(), swim, seal, datagrams, shown, alarms, set: 0, left };
         host.spawn("gossip", part.run());
-        Self(view)
+        Self { view, leaves }
     }
     /// The view now.
     pub fn view(&self) -> Arc<View> {
-        self.0.borrow().clone()
+        self.view.borrow().clone()
     }
     /// Completes when the view is another than the one that was looked at last by this handle; false when the node's
     /// part is over.
     pub async fn changed(&mut self) -> bool {
-        self.0.changed().await.is_ok()
+        self.view.changed().await.is_ok()
+    }
+    /// Tells some members that this node goes, and takes part no more.
+    pub fn leave(&self) {
+        self.leaves.notify_one();
     }
 }
 
@@ -96,20 +105,28 @@ struct Part {
     /// By due time, and in the order in which they were set.
     alarms: BTreeMap<(Duration, u64), Timer>,
     set: u64,
+    left: Arc<Notify>,
 }
 
 impl Part {
     async fn run(mut self) {
         let start = self.swim.start();
         self.carry_out(start);
-        let datagrams = self.datagrams.clone();
+        let (datagrams, left) = (self.datagrams.clone(), self.left.clone());
+        let mut left = pin!(left.notified());
         loop {
             let now = self.host.monotonic();
             let rest = self.alarms.keys().next().map_or(REST_MAX, |(due, _)| due.saturating_sub(now));
-            let effects = match select(datagrams.next(), pin!(self.host.sleep(rest))).await {
-                Either::Left((None, _)) => return,
-                Either::Left((Some((from, sealed)), _)) => self.hear(&from, &sealed),
-                Either::Right(_) => Vec::new(),
+            let mut rest = pin!(self.host.sleep(rest));
+            let heard = select(datagrams.next(), rest.as_mut());
+            let effects = match select(heard, left.as_mut()).await {
+                Either::Left((Either::Left((None, _)), _)) => return,
+                Either::Left((Either::Left((Some((from, sealed)), _)), _)) => self.hear(&from, &sealed),
+                Either::Left((Either::Right(_), _)) => Vec::new(),
+                Either::Right(_) => {
+                    let goodbye = self.swim.leave();
+                    return self.carry_out(goodbye);
+                }
             };
             self.carry_out(effects);
             self.ring();

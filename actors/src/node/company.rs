@@ -7,8 +7,9 @@ use crate::peers::{CHANNELS, PeerService, Peers};
 use crate::relay::RelayMessage;
 use crate::tickets::remote::TICKETS;
 use cluster::charm::sight::CELL;
-use cluster::charm::{Charm, CharmArgs};
+use cluster::charm::{Charm, CharmArgs, Departure};
 use cluster::gossip::Gossip;
+use cluster::host::Host;
 use cluster::node::NodeId;
 use cluster::slots::Slot;
 use cluster::switchboard::Switchboard;
@@ -16,6 +17,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// A node that leaves tries for this long to hand its slots over: links may be on their way up.
+const HANDED_WITHIN: Duration = Duration::from_secs(5);
+const HAND_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a node needs of the others.
 pub struct Company {
@@ -28,14 +33,14 @@ pub struct Company {
 }
 
 impl Company {
-    /// Begins to serve peers, to look after the slots, and to hear of their changes.
+    /// Begins to serve peers, to look after the slots, and to hear of their changes; answers the way to leave.
     pub(super) fn keep(
         self,
         context: &Context,
         pilot: &Pilot,
         peers: Peers,
         relay: &mpsc::Sender<RelayMessage>,
-    ) {
+    ) -> Leave {
         let Self { board, gossip, members } = self;
         let host = &context.host;
         let charm = Charm::new(CharmArgs {
@@ -44,9 +49,10 @@ impl Company {
             members,
             claims: pilot.claims.clone(),
             routes: pilot.routes.clone(),
-            gossip,
+            gossip: gossip.clone(),
             board: board.clone(),
         });
+        let leave = Leave { departure: charm.departure(), gossip };
         let channels = PeerService::new(peers.clone(), context.router.clone(), relay.clone());
         board.offer(CHANNELS, Arc::new(channels));
         board.offer(TICKETS, Arc::new(context.tickets.clone()));
@@ -60,6 +66,39 @@ impl Company {
                 peers.beacon();
             }
         });
+        leave
+    }
+}
+
+/// The way of a node out of its company.
+#[derive(Clone)]
+pub(super) struct Leave {
+    departure: Departure,
+    gossip: Gossip,
+}
+
+impl Leave {
+    /// Hands the slots over: this node's sessions use their channels where these are then.
+    pub(super) async fn hand_over(&self, host: &Host) {
+        let begun = host.monotonic();
+        loop {
+            let left = self.departure.depart().await;
+            let (slots, took) = (left.slots, host.monotonic() - begun);
+            if slots == 0 {
+                return tracing::info!(?took, "all slots handed over");
+            }
+            if !left.has_taker {
+                return tracing::info!(slots, "no other node takes the slots; they stay as they are");
+            }
+            if took >= HANDED_WITHIN {
+                return tracing::warn!(slots, "slots not handed over; others take them without this node");
+            }
+            host.sleep(HAND_AGAIN).await;
+        }
+    }
+    /// Says goodbye.
+    pub(super) fn go(&self) {
+        self.gossip.leave();
     }
 }
 

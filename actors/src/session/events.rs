@@ -2,7 +2,7 @@
 
 use super::cursors::Step;
 use super::opening::Start;
-use super::{Ending, Read, Session, ToSession, pings::Beat, wire};
+use super::{Read, Session, ToSession, pings::Beat, wire};
 use crate::command::Done;
 use crate::delivery::Delivery;
 use crate::router::{RESENDS_MAX, back_off};
@@ -36,6 +36,7 @@ impl Session {
             ToSession::Frame(frame) => self.out.push(*frame),
             ToSession::Tick => self.tick(),
             ToSession::GoAway(leave) => self.go_away(leave.0, leave.1),
+            ToSession::Leave => self.end(CloseCode::GoingAway),
         }
     }
 
@@ -182,9 +183,6 @@ impl Session {
 
     /// The shard's clock: the peer is pinged, or given up; what is behind is announced.
     fn tick(&mut self) {
-        if self.leave_at.is_some_and(|at| self.context().host.monotonic() >= at) {
-            return self.end(CloseCode::GoingAway);
-        }
         match self.pings.tick() {
             Beat::Dead => return self.end(CloseCode::Idle),
             Beat::Ping => self.out.push(frame::ping(b"")),
@@ -201,7 +199,6 @@ impl Session {
 
     fn go_away(&mut self, reason: &str, delay: Duration) {
         let delay_ms = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
-        self.leave_at = Some(self.context().host.monotonic() + delay);
         match self.form {
             WireForm::Rtm => self.out.push(frame::text(crate::rtm::goodbye().as_bytes())),
             form => {
@@ -209,9 +206,6 @@ impl Session {
                 let away = GoAway { reason: reason.to_owned(), delay_ms, address };
                 self.out.push(wire::say(0, Say::GoAway(away), form));
             }
-        }
-        if delay.is_zero() {
-            self.ending.get_or_insert(Ending::Close(CloseCode::GoingAway));
         }
     }
 

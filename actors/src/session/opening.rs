@@ -110,7 +110,6 @@ async fn enter(seat: Seat, form: WireForm, login: Login) -> Result<Session, Clos
         typed: None,
         pings: Pings::default(),
         rate,
-        leave_at: None,
         ending: None,
     })
 }

@@ -182,3 +182,20 @@ fn a_session_without_room_is_marked_and_delays_nobody() {
     assert_eq!(taken(&mut slow_end), (true, 0), "it reads all of them from the log");
     assert_eq!(taken(&mut quick_end), (false, 5));
 }
+
+#[test]
+fn a_session_that_begins_while_all_others_leave_is_told_so() {
+    let mut desk = Desk::new();
+    let (_, mut before) = desk.opens(4);
+    desk.shard.handle(ShardMessage::GoAway(GoAway { reason: "restarting", window: Duration::from_secs(1) }));
+    let (_, mut after) = desk.opens(4);
+    for (mailbox, messages) in [(&mut before, 1), (&mut after, 2)] {
+        let mut mail = Mail::new();
+        mailbox.try_take(&mut mail);
+        let now = ("restarting", Duration::ZERO);
+        let goes_away = |said: &ToSession| matches!(said, ToSession::GoAway(leave) if **leave == now);
+        assert!(mail.first().is_some_and(goes_away) && mail.len() == messages);
+        // Whoever came late is not in line: its turn is now.
+        assert!(messages == 1 || matches!(mail[1], ToSession::Leave));
+    }
+}

@@ -24,7 +24,7 @@ const ALONE_FILE: &str = "store.redb";
 /// A certificate is made at each start, for this long.
 const DAYS: u32 = 365;
 /// Configuration of a node, in its folder.
-const CONFIG_FILE: &str = "waggle.toml";
+pub(super) const CONFIG_FILE: &str = "waggle.toml";
 
 /// What somebody wants.
 #[derive(Debug, Clone)]

@@ -25,13 +25,24 @@ pub struct Sights(Arc<Shared>);
 
 struct Shared {
     routes: Router,
-    said: Mutex<BTreeMap<NodeId, BTreeSet<NodeId>>>,
+    said: Mutex<BTreeMap<NodeId, Sight>>,
 }
 
-/// Whom the speaker takes for gone.
-pub fn sight(gone: &BTreeSet<NodeId>) -> Bytes {
-    let gone = gone.iter().map(ToString::to_string).collect();
-    encoded(What::Sight(CellSight { gone }))
+/// What a node says of the cell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// Whom it takes for gone.
+    pub gone: BTreeSet<NodeId>,
+    /// It leaves itself.
+    pub is_leaving: bool,
+}
+
+impl Sight {
+    /// As a notice.
+    pub fn notice(&self) -> Bytes {
+        let gone = self.gone.iter().map(ToString::to_string).collect();
+        encoded(What::Sight(CellSight { gone, leaving: self.is_leaving }))
+    }
 }
 
 /// Slots whose rows the speaker has changed or learned.
@@ -55,12 +66,12 @@ impl Sights {
     pub fn new(routes: Router) -> Self {
         Self(Arc::new(Shared { routes, said: Mutex::default() }))
     }
-    /// Whom each peer takes for gone, as it said last.
-    pub fn said(&self) -> BTreeMap<NodeId, BTreeSet<NodeId>> {
+    /// What each peer said last.
+    pub fn said(&self) -> BTreeMap<NodeId, Sight> {
         self.heard().clone()
     }
 
-    fn heard(&self) -> MutexGuard<'_, BTreeMap<NodeId, BTreeSet<NodeId>>> {
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<NodeId, Sight>> {
         self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -80,9 +91,9 @@ impl Service for Sights {
 
     fn notice(&self, from: &NodeId, body: Bytes) {
         match CellNotice::decode(body).map(|notice| notice.what) {
-            Ok(Some(What::Sight(CellSight { gone }))) => {
+            Ok(Some(What::Sight(CellSight { gone, leaving }))) => {
                 let gone = gone.iter().filter_map(|name| NodeId::parse(name).ok()).collect();
-                self.heard().insert(from.clone(), gone);
+                self.heard().insert(from.clone(), Sight { gone, is_leaving: leaving });
             }
             Ok(Some(What::Slots(CellSlots { slots }))) => self.news(slots),
             Ok(None) => tracing::debug!(peer = %from, "notice of a later build"),

@@ -1,5 +1,6 @@
-//! Company: nodes of one cell that share a store, while their machines lose power, freeze and are cut off. People write
-//! at any node, and listen at any; when theirs dies they go on at another one from their cursors.
+//! Company: nodes of one cell that share a store, while their machines lose power, freeze and are cut off, and while
+//! they are stopped in order. People write at any node, and listen at any; when theirs dies they go on at another one
+//! from their cursors.
 //!
 //! What was acknowledged is in the log, once, at its place; whoever listens is shown every event once and in order;
 //! nobody is refused because an owner died.
@@ -116,7 +117,8 @@ async fn weather(world: &World, town: &Town, part: Duration) {
         let node = chance.below(NODES as u64) as usize;
         let machine = town.machine(node);
         town.trouble(Some(node));
-        match chance.below(4) {
+        match chance.below(5) {
+            4 => town.leave(node).await,
             0 => world.crash(machine, Crash::Process),
             1 => world.crash(machine, Crash::Power),
             2 => world.pause(machine, Duration::from_millis(10 + chance.below(half_ms))),
@@ -203,6 +205,10 @@ async fn level(world: &World, town: &Town, book: &Book, logs: &[LogId]) -> Resul
     let refused = world.counted("company.refused_in_calm");
     Violation::unless(refused == 0, "company", || {
         format!("{refused} posts were refused at nodes that were well")
+    })?;
+    let (left, clean) = (world.counted("company.left"), world.counted("company.left_with_nothing"));
+    Violation::unless(left == clean, "company", || {
+        format!("{} of {left} nodes that were stopped kept slots, or did not end in time", left - clean)
     })?;
     Violation::unless(longest <= ANSWERED_WITHIN, "company", || format!("an answer took {longest:?}"))
 }

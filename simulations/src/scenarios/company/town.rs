@@ -45,6 +45,9 @@ const GOSSIP_PORT: u16 = 7001;
 const KEY: [u8; 32] = [7; 32];
 /// Channels that are written to.
 const CHANNELS: usize = 6;
+/// A node that is stopped sends its sessions away within this window, and has this long for everything.
+const LEAVE_WINDOW: Duration = Duration::from_millis(500);
+const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 /// A machine that went down is booted again after this long.
 const REPAIRED_AFTER: Duration = Duration::from_secs(20);
 
@@ -209,6 +212,23 @@ impl Town {
     pub(super) fn node(&self, number: usize) -> Option<(Life, Node)> {
         let seat = self.seats().get(&number).cloned()?;
         self.world.lives(seat.life).then_some((seat.life, seat.node))
+    }
+
+    /// Stops a node as an operator does: it hands its slots over, then its process ends. It is booted again in time.
+    pub(super) async fn leave(&self, number: usize) {
+        let Some((life, node)) = self.node(number) else { return };
+        let table = node.context.router.table();
+        let owned = || table.now().owned_by(&node.me).count();
+        self.world.count("company.left", 1);
+        let stopping = node.stop(LEAVE_WINDOW, LEAVE_WITHIN);
+        let stopped = self.while_alive(life, stopping).await;
+        if stopped == Some(true) && owned() == 0 {
+            self.world.count("company.left_with_nothing", 1);
+        }
+        self.world.tell(|| format!("n{number} was stopped ({stopped:?}) with {} slots", owned()));
+        if self.world.lives(life) {
+            self.world.crash(self.machine(number), Crash::Process);
+        }
     }
 
     /// Whether all nodes run.
