@@ -11,7 +11,7 @@ use crate::command::{Command, Verb};
 use crate::context::Context;
 use crate::opening::{self, Plan};
 use crate::scopes::Scopes;
-use crate::store::StoreError;
+use crate::store::{LogId, StoreError};
 use proto::id::{ConversationId, UserId, WorkspaceId};
 use proto::refusal::Refusal;
 use proto::v1::{ConversationKind, TokenKind};
@@ -62,6 +62,17 @@ pub async fn run(context: &Context, verb: &str, args: &Value) -> Result<Value, A
         "store.stat" => admin.store_stat().await,
         other => Err(AdminError::UnknownVerb(other.to_owned())),
     }
+}
+
+/// The workspace and the conversation that the arguments name.
+pub(crate) async fn log_of(context: &Context, args: &Value) -> Result<(WorkspaceId, LogId), AdminError> {
+    let admin = Admin { context, args };
+    let workspace = match (admin.optional("workspace")?.as_str(), &context.store.workspaces().await?[..]) {
+        ("", [(only, _)]) => only.clone(),
+        _ => admin.workspace().await?,
+    };
+    let channel = find::channel(context, &workspace, &admin.required("channel")?).await?;
+    Ok((workspace.clone(), Context::conversation(&workspace, &channel)))
 }
 
 struct Admin<'a> {

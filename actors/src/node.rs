@@ -7,6 +7,7 @@
 //! Never does: open a socket, or take a slot that another node may hold.
 
 pub mod company;
+mod inspect;
 
 use crate::channel::flight::Pilot;
 use crate::channel::load;
@@ -28,6 +29,7 @@ use cluster::node::Node as Me;
 use cluster::slots::told::ToldSlots;
 use cluster::table::Table;
 use company::{Company, Leave};
+use inspect::{FACTS, Facts, Others};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -102,6 +104,9 @@ pub struct Node {
     root: ActorCell,
     /// The way out, where there are others.
     leave: Option<Leave>,
+    /// What is known of them.
+    others: Option<Others>,
+    facts: Facts,
 }
 
 impl Node {
@@ -148,14 +153,20 @@ impl Node {
         let tickets = Tickets::new(host.clone(), me.id.clone(), config.tickets_max, config.ticket_ms, others);
         let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
         let (shards, relay) = start_relay(&context, me.id.as_str());
-        let leave = company.zip(peers).map(|(company, peers)| company.keep(&context, &pilot, peers, &relay));
+        let sessions_max = context.config.sessions_max;
+        let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
+        let gossip = company.as_ref().map(|company| company.gossip.clone());
+        let facts = Facts::new(&context, &gateway, gossip);
+        if let Some(company) = &company {
+            company.board.offer(FACTS, Arc::new(facts.clone()));
+        }
+        let kept = company.zip(peers).map(|(company, peers)| company.keep(&context, &pilot, peers, &relay));
+        let (leave, others) = kept.unzip();
         if leave.is_none() {
             host.spawn("wake", wake(context.clone(), exclusive));
         }
         host.spawn("lost slots", replace_lost(context.clone(), lost, relay));
-        let sessions_max = context.config.sessions_max;
-        let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
-        let node = Self { context, gateway, me, claimed: claimed.claimed, root, leave };
+        let node = Self { context, gateway, me, claimed: claimed.claimed, root, leave, others, facts };
         host.spawn("replaced", node.clone().leave_when_replaced(tenure));
         Ok(node)
     }

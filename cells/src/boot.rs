@@ -133,7 +133,7 @@ impl Running {
             sign_in = seed(&host, &config, &started, company.is_some()).await?.and_then(|b| link(&ready, b));
             let operator = directory.path().join(operator::FILE);
             let socket = operator::bind(&operator).map_err(|e| BootError::Operator(operator.clone(), e))?;
-            host.spawn("operators", operator::serve(socket, host.clone(), started.context.clone()));
+            host.spawn("operators", operator::serve(socket, host.clone(), started.clone()));
             ready.operated_at(&operator);
             node = Some(started);
         }

@@ -1,6 +1,8 @@
 //! The command line: one command a file, each with its own exit codes.
 
 mod admin;
+mod asking;
+mod cluster;
 mod config;
 mod serve;
 mod stop;
@@ -25,6 +27,8 @@ enum Command {
     Up(up::Up),
     /// Make workspaces, users, tokens and channels on a running node.
     Admin(admin::Admin),
+    /// See who is in the cluster, who owns what, and why.
+    Cluster(cluster::Cluster),
     /// Show what can be set.
     Config(config::Config),
 }
@@ -36,6 +40,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Up(up) => up.run(),
             Command::Admin(admin) => Ok(admin.run()),
+            Command::Cluster(cluster) => Ok(cluster.run()),
             Command::Config(config) => config.run(),
         }
     }

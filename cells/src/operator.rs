@@ -3,10 +3,7 @@
 
 pub mod client;
 
-use actors::{
-    admin::{self, AdminError},
-    context::Context,
-};
+use actors::{admin::AdminError, node::Node};
 use cluster::host::Host;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -90,7 +87,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Serves operators until the machine stops.
-pub async fn serve(listener: UnixListener, host: Host, context: Context) {
+pub async fn serve(listener: UnixListener, host: Host, node: Node) {
     let places = Arc::new(Semaphore::new(OPERATORS_MAX));
     loop {
         let stream = match listener.accept().await {
@@ -103,9 +100,9 @@ pub async fn serve(listener: UnixListener, host: Host, context: Context) {
         };
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => {
-                let (host_in, context) = (host.clone(), context.clone());
+                let (host_in, node) = (host.clone(), node.clone());
                 host.spawn("operator", async move {
-                    if let Err(error) = converse(stream, &host_in, &context).await {
+                    if let Err(error) = converse(stream, &host_in, &node).await {
                         tracing::debug!(%error, "operator's connection ended");
                     }
                     drop(place);
@@ -120,7 +117,7 @@ pub async fn serve(listener: UnixListener, host: Host, context: Context) {
 }
 
 /// Answers line after line.
-async fn converse(stream: UnixStream, host: &Host, context: &Context) -> io::Result<()> {
+async fn converse(stream: UnixStream, host: &Host, node: &Node) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
     loop {
@@ -137,7 +134,7 @@ async fn converse(stream: UnixStream, host: &Host, context: &Context) -> io::Res
                 Reply::refused(Kind::Usage, format!("a request is a line of at most {LINE_BYTES_MAX} bytes"))
             }
             Err(error) => Reply::refused(Kind::Usage, format!("not a request: {error}")),
-            Ok(request) => run(context, &request).await,
+            Ok(request) => run(node, &request).await,
         };
         let mut bytes = serde_json::to_vec(&reply)?;
         bytes.push(b'\n');
@@ -150,9 +147,9 @@ async fn converse(stream: UnixStream, host: &Host, context: &Context) -> io::Res
     }
 }
 
-async fn run(context: &Context, request: &Request) -> Reply {
+async fn run(node: &Node, request: &Request) -> Reply {
     tracing::info!(verb = request.verb, "operator");
-    match admin::run(context, &request.verb, &request.args).await {
+    match node.operate(&request.verb, &request.args).await {
         Ok(result) => Reply { ok: true, result: Some(result), error: None, kind: None },
         Err(error @ (AdminError::UnknownVerb(_) | AdminError::Usage(_))) => {
             Reply::refused(Kind::Usage, error)

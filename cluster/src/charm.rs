@@ -22,6 +22,7 @@ use crate::{
     switchboard::Switchboard,
     table::Owner,
 };
+use arc_swap::ArcSwap;
 use futures::future::{Either, select};
 use sight::{CELL, Sight, Sights};
 use std::{
@@ -60,9 +61,22 @@ pub struct Charm {
     told: Told,
     /// When the rows were read last.
     read: Duration,
+    /// The cell at the last look.
+    shown: Arc<ArcSwap<CellView>>,
     asked: mpsc::Receiver<oneshot::Sender<Left>>,
     departure: Departure,
     is_leaving: bool,
+}
+
+/// The cell as a manager has seen it last. Cheap to clone.
+#[derive(Clone)]
+pub struct Shown(Arc<ArcSwap<CellView>>);
+
+impl Shown {
+    /// The last look.
+    pub fn now(&self) -> Arc<CellView> {
+        self.0.load_full()
+    }
 }
 
 /// What a node that leaves has not handed over.
@@ -123,6 +137,7 @@ impl Charm {
         let (sights, started) = (Sights::new(routes.clone()), host.monotonic());
         let (told, read, (departs, asked)) = (Told::default(), started, mpsc::channel(1));
         let (departure, is_leaving) = (Departure(departs), false);
+        let shown = Arc::new(ArcSwap::from_pointee(CellView::starting(members.clone())));
         Self {
             host,
             me,
@@ -135,10 +150,16 @@ impl Charm {
             started,
             told,
             read,
+            shown,
             asked,
             departure,
             is_leaving,
         }
+    }
+
+    /// The cell as it is seen at each look.
+    pub fn shown(&self) -> Shown {
+        Shown(self.shown.clone())
     }
 
     /// The way to tell it that its node leaves.
@@ -162,6 +183,7 @@ impl Charm {
             self.is_leaving |= asked.is_some();
             let loop_lag = self.host.monotonic().saturating_sub(due);
             let cell = self.look(loop_lag);
+            self.shown.store(Arc::new(cell.clone()));
             self.tell(cell.gone.keys().cloned().collect());
             self.read_again().await;
             match self.is_leaving {

@@ -67,6 +67,14 @@ impl CellView {
     pub fn has_taker(&self, me: &Node) -> bool {
         self.takers().any(|node| *node != me.id)
     }
+    /// The ring of those that take slots.
+    pub fn ring(&self) -> Ring {
+        Ring::new(self.takers().cloned())
+    }
+    /// Configured members that are up in our view.
+    pub fn members_up(&self) -> usize {
+        self.up().count()
+    }
     /// How an owner looks, and whether somebody else sees it so.
     fn seen(&self, owner: &Owner) -> (OwnerSeen, bool) {
         match (self.lives.get(&owner.node.id), self.gone.get(&owner.node.id)) {
@@ -89,32 +97,41 @@ pub struct Plan {
 
 /// What F1 lets this node claim of rows that were just read.
 pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView) -> Plan {
-    let ring = Ring::new(cell.takers().cloned());
-    let placement = ring.placement();
-    let (members, members_up) = (cell.members.len(), cell.up().count());
+    let ring = cell.ring();
+    let (placement, members_up) = (ring.placement(), cell.members_up());
     let mut plan = Plan::default();
     let mut rows = rows.iter().peekable();
     for (slot, successor) in Slot::all().zip(placement.into_iter().map(Some).chain(std::iter::repeat(None))) {
         let owner = rows.next_if(|(of, _)| **of == slot).map(|(_, owner)| owner);
-        let (owner_seen, second_observer) = owner.map_or((OwnerSeen::Up, false), |owner| cell.seen(owner));
-        let view = ClaimView {
-            me,
-            slot,
-            owner,
-            owner_seen,
-            second_observer,
-            successor,
-            members,
-            members_up,
-            loop_lag: cell.loop_lag,
-        };
-        match forced_claim(&view) {
+        match plan_of(slot, owner, me, (cell, members_up), successor) {
             Ok(claim) => plan.claims.push(claim),
             Err(ClaimDenied::Ours { .. }) => {}
             Err(denied) => plan.denied.push((slot, denied)),
         }
     }
     plan
+}
+
+/// The same for one slot, whose successor on the cell's ring is known, as are the members that are up.
+pub fn plan_of(
+    slot: Slot,
+    owner: Option<&Owner>,
+    me: &Node,
+    (cell, members_up): (&CellView, usize),
+    successor: Option<&NodeId>,
+) -> Result<Claim, ClaimDenied> {
+    let (owner_seen, second_observer) = owner.map_or((OwnerSeen::Up, false), |owner| cell.seen(owner));
+    forced_claim(&ClaimView {
+        me,
+        slot,
+        owner,
+        owner_seen,
+        second_observer,
+        successor,
+        members: cell.members.len(),
+        members_up,
+        loop_lag: cell.loop_lag,
+    })
 }
 
 /// What a node that leaves hands over (F2), to whom: nodes that it has a link to. `rows`: what it owns.

@@ -11,6 +11,7 @@ pub mod gossip;
 pub mod host;
 pub mod link;
 pub mod node;
+pub mod overview;
 #[cfg(planted)]
 pub mod planted;
 pub mod ring;

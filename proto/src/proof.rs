@@ -82,6 +82,8 @@ fn kinds() -> Vec<Kind> {
         bare::<v1::Parcel>("link", "Parcel"),
         bare::<v1::CellNotice>("link", "CellNotice"),
         bare::<v1::LinkBatch>("link", "LinkBatch"),
+        bare::<v1::FactsCall>("link", "FactsCall"),
+        bare::<v1::FactsAnswer>("link", "FactsAnswer"),
         bare::<v1::PeerCall>("peer_call", "PeerCall"),
         bare::<v1::PeerVerb>("peer_verb", "PeerVerb"),
         bare::<v1::PeerAnswer>("peer_answer", "PeerAnswer"),

@@ -13,7 +13,7 @@ use tests::harness::{Node, Scratch, Serve, binary, step};
 use tokio::process::Command;
 
 /// Runs `waggle` to its end.
-async fn waggle(args: &[&str], env: &[(&str, &str)]) -> Result<Output> {
+pub(crate) async fn waggle(args: &[&str], env: &[(&str, &str)]) -> Result<Output> {
     let run = Command::new(binary("waggle")?)
         .args(args)
         .env_remove("WAGGLE_DATA")
@@ -24,7 +24,7 @@ async fn waggle(args: &[&str], env: &[(&str, &str)]) -> Result<Output> {
     Ok(step(&format!("waggle {}", args.join(" ")), run).await??)
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -1,6 +1,7 @@
 //! `waggle up`: a cluster of processes behind one address, as somebody sees it who starts one.
 
 use crate::native::stage::{self, Stage, connected};
+use crate::serve::{text, waggle};
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -110,6 +111,60 @@ async fn a_ticket_is_good_at_any_node_once() -> Result<()> {
         let frame: Value = serde_json::from_str(frame.to_text()?)?;
         assert_eq!(frame["type"], expected, "the {time} time, at {other}");
     }
+    Ok(())
+}
+
+/// Runs `waggle cluster` at the cluster's own socket: its exit code and what it printed.
+async fn cluster(node: &Node, words: &[&str]) -> Result<(Option<i32>, String)> {
+    let words = [&["cluster", "--node", node.operator.as_str()], words].concat();
+    let output = waggle(&words, &[]).await?;
+    Ok((output.status.code(), text(&output.stdout)))
+}
+
+#[tokio::test]
+async fn an_operator_sees_who_is_there_what_they_own_and_what_is_amiss() -> Result<()> {
+    let stage = Stage::open(Serve { program: Program::Up(3), ..stage::plain(&[]) }).await?;
+    let node = &stage.node;
+    stage.channel("tea", &[]).await?;
+    let status = async || -> Result<Value> {
+        let (code, text) = cluster(node, &["status", "--json"]).await?;
+        ensure!(code == Some(0), "{text}");
+        Ok(serde_json::from_str(&text)?)
+    };
+    let all = status().await?;
+    let nodes = all["nodes"].as_array().context("nodes")?;
+    let slots: u64 = nodes.iter().filter_map(|node| node["slots"].as_u64()).sum();
+    assert_eq!((nodes.len(), slots, &all["v"]), (4, 4096, &json!(1)));
+    assert!(nodes.iter().all(|node| node["state"] == "up"), "{all}");
+    assert_eq!(cluster(node, &["health"]).await?, (Some(0), "all is well\n".to_owned()));
+
+    let (_, place) = cluster(node, &["placement", "tea", "--json"]).await?;
+    let place: Value = serde_json::from_str(&place)?;
+    let owner = place["placement"]["owner"].as_str().context("an owner")?.to_owned();
+    let (code, why) = cluster(node, &["why", "#tea"]).await?;
+    ensure!(code == Some(0) && why.starts_with(&owner), "{why}");
+    assert_eq!(cluster(node, &["why", "coffee"]).await?.0, Some(1));
+
+    let pid = node.pid_of(&owner)?;
+    send(pid, libc::SIGKILL)?;
+    gone(&[pid]).await?;
+    let moved = async {
+        loop {
+            let all = status().await?;
+            let lost = all["nodes"].as_array().into_iter().flatten().find(|node| node["node"] == *owner);
+            let lost = lost.context("a member is named though it is gone")?;
+            if (&lost["state"], &lost["slots"]) == (&json!("gone"), &json!(0)) {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    step("the slots to move", moved).await??;
+    let (code, troubles) = cluster(node, &["health"]).await?;
+    assert_eq!((code, troubles), (Some(1), format!("{owner} is gone and owns 0 slots\n")));
+    let (_, why) = cluster(node, &["why", "tea"]).await?;
+    assert!(!why.starts_with(&owner) && why.contains("since epoch 2"), "{why}");
+    let table = cluster(node, &["ring"]).await?.1;
+    assert!(table.starts_with("NODE") && table.lines().count() == 3, "{table}");
     Ok(())
 }
 

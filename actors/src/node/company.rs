@@ -1,5 +1,6 @@
 //! A node among others: it serves their gateways, and takes over from owners that are gone.
 
+use super::inspect::Others;
 use super::wake;
 use crate::channel::flight::Pilot;
 use crate::context::Context;
@@ -33,14 +34,15 @@ pub struct Company {
 }
 
 impl Company {
-    /// Begins to serve peers, to look after the slots, and to hear of their changes; answers the way to leave.
+    /// Begins to serve peers, to look after the slots, and to hear of their changes; answers the way to leave, and
+    /// what is known of the others.
     pub(super) fn keep(
         self,
         context: &Context,
         pilot: &Pilot,
         peers: Peers,
         relay: &mpsc::Sender<RelayMessage>,
-    ) -> Leave {
+    ) -> (Leave, Others) {
         let Self { board, gossip, members } = self;
         let host = &context.host;
         let charm = Charm::new(CharmArgs {
@@ -52,6 +54,7 @@ impl Company {
             gossip: gossip.clone(),
             board: board.clone(),
         });
+        let others = Others { board: board.clone(), gossip: gossip.clone(), shown: charm.shown() };
         let leave = Leave { departure: charm.departure(), gossip };
         let channels = PeerService::new(peers.clone(), context.router.clone(), relay.clone());
         board.offer(CHANNELS, Arc::new(channels));
@@ -66,7 +69,7 @@ impl Company {
                 peers.beacon();
             }
         });
-        leave
+        (leave, others)
     }
 }
 

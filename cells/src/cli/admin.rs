@@ -2,14 +2,8 @@
 
 mod cluster;
 
-use super::exit;
-use crate::{
-    config::DATA_VARIABLE,
-    operator::{
-        self, Kind, Request,
-        client::{AskError, ask},
-    },
-};
+use super::{asking::answer, exit};
+use crate::operator::Request;
 use clap::{Args, Subcommand, ValueEnum};
 use cluster::Cluster;
 use serde_json::{Value, json};
@@ -141,24 +135,11 @@ impl Admin {
             Ok(request) => request,
             Err(cluster) => return made(cluster, self.json),
         };
-        let operator = self.node.unwrap_or_else(default_operator);
-        let reply = match ask(&operator, &request) {
-            Ok(reply) => reply,
-            Err(error) => {
-                eprintln!("waggle: {error}");
-                let code = match error {
-                    AskError::NoNode(..) => exit::NO_NODE,
-                    AskError::NoAnswer(..) => exit::UNKNOWN,
-                };
-                return ExitCode::from(code);
-            }
+        let result = match answer(self.node, &request, exit::UNKNOWN) {
+            Ok(result) => result,
+            Err(code) => return code,
         };
-        if !reply.ok {
-            eprintln!("waggle: {}", reply.error.unwrap_or_default());
-            let usage = reply.kind == Some(Kind::Usage);
-            return if usage { ExitCode::from(exit::USAGE) } else { ExitCode::FAILURE };
-        }
-        println!("{}", shown(&reply.result.unwrap_or_default(), self.json));
+        println!("{}", shown(&result, self.json));
         ExitCode::SUCCESS
     }
 }
@@ -184,12 +165,6 @@ fn shown(result: &Value, json: bool) -> String {
         Some(word) if !json => word.to_owned(),
         _ => result.to_string(),
     }
-}
-
-#[allow(clippy::disallowed_methods)] // this process is a command line, not a node: it has no configuration
-fn default_operator() -> PathBuf {
-    let data = std::env::var_os(DATA_VARIABLE).map_or_else(|| "waggle-data".into(), PathBuf::from);
-    data.join(operator::FILE)
 }
 
 impl Noun {

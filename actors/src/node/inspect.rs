@@ -1,0 +1,141 @@
+//! What operators ask of a node about its cell.
+
+use super::Node;
+use crate::admin::{self, AdminError};
+use crate::context::Context;
+use crate::router::Router;
+use bytes::Bytes;
+use cluster::charm::Shown;
+use cluster::claimant::CellView;
+use cluster::gossip::{Gossip, Seat};
+use cluster::host::Host;
+use cluster::link::Class;
+use cluster::node::{BootId, NodeId};
+use cluster::overview::Overview;
+use cluster::switchboard::{Service, Switchboard};
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all, ready};
+use prost::Message;
+use proto::v1::{FactsAnswer, FactsCall};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The switchboard's number of this service.
+pub(super) const FACTS: u32 = 5;
+/// A node that says nothing of itself within this long is shown without.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Where a node with others finds what it says of them.
+#[derive(Clone)]
+pub(super) struct Others {
+    pub(super) board: Switchboard,
+    pub(super) gossip: Gossip,
+    pub(super) shown: Shown,
+}
+
+/// What a node says of itself.
+#[derive(Clone)]
+pub(super) struct Facts {
+    host: Host,
+    started: Duration,
+    gateway: crate::gateway::Gateway,
+    gossip: Option<Gossip>,
+}
+
+impl Facts {
+    pub(super) fn new(context: &Context, gateway: &crate::gateway::Gateway, gossip: Option<Gossip>) -> Self {
+        let host = context.host.clone();
+        Self { started: host.monotonic(), host, gateway: gateway.clone(), gossip }
+    }
+    fn now(&self) -> FactsAnswer {
+        let uptime = self.host.monotonic().saturating_sub(self.started);
+        FactsAnswer {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            sessions: self.gateway.sessions() as u64,
+            slowness: self.gossip.as_ref().map_or(0, |gossip| gossip.view().health),
+        }
+    }
+}
+
+impl Service for Facts {
+    fn call(&self, _: &NodeId, _: Bytes) -> BoxFuture<'static, Bytes> {
+        ready(self.now().encode_to_vec().into()).boxed()
+    }
+    fn notice(&self, from: &NodeId, _: Bytes) {
+        tracing::debug!(peer = %from, "facts take no notices");
+    }
+    fn peer(&self, _: &NodeId, _: Option<BootId>) {}
+}
+
+impl Node {
+    /// Answers an operator: verbs that begin with `cluster.` are about the cell, all others are [`admin::run`]'s.
+    pub async fn operate(&self, verb: &str, args: &Value) -> Result<Value, AdminError> {
+        let asked = || json!({ "v": 1, "asked": self.me.id.as_str(), "cell": self.me.cell.as_str() });
+        let with = |key: &str, value: Value| {
+            let mut answer = asked();
+            answer[key] = value;
+            answer
+        };
+        match verb {
+            "cluster.status" => Ok(with("nodes", self.status().await)),
+            "cluster.ring" => Ok(with("nodes", json!(self.overview().ring()))),
+            "cluster.health" => Ok(with("troubles", json!(self.overview().troubles()))),
+            "cluster.placement" => {
+                let (workspace, log) = admin::log_of(&self.context, args).await?;
+                let mut answer = with("placement", json!(self.overview().slot(Router::slot(&log))));
+                answer["workspace"] = workspace.as_str().into();
+                answer["channel"] = log.channel.to_string().into();
+                Ok(answer)
+            }
+            verb => admin::run(&self.context, verb, args).await,
+        }
+    }
+
+    fn overview(&self) -> Overview {
+        let others = self.others.as_ref();
+        let seats = others.map(|others| {
+            let view = others.gossip.view();
+            let me = (self.me.id.clone(), Seat { identity: view.me.clone(), is_suspected: false });
+            view.members.clone().into_iter().chain([me]).collect()
+        });
+        Overview {
+            me: self.me.clone(),
+            cell: match others {
+                Some(others) => CellView::clone(&others.shown.now()),
+                None => CellView::alone(&self.me),
+            },
+            seats: seats.unwrap_or_default(),
+            table: self.context.router.table().now().clone(),
+        }
+    }
+
+    /// The nodes, and what each says of itself.
+    async fn status(&self) -> Value {
+        let facts: BTreeMap<NodeId, FactsAnswer> = match &self.others {
+            Some(Others { board, .. }) => {
+                let ask = |node: NodeId| async move {
+                    let call = FactsCall {}.encode_to_vec().into();
+                    let answer = board.call(&node, Class::Normal, FACTS, call, ANSWER_WITHIN).await.ok()?;
+                    Some((node, FactsAnswer::decode(answer).ok()?))
+                };
+                let asked = join_all(board.peers().into_keys().map(ask)).await;
+                asked.into_iter().flatten().chain([(self.me.id.clone(), self.facts.now())]).collect()
+            }
+            None => [(self.me.id.clone(), self.facts.now())].into(),
+        };
+        let line = |line: cluster::overview::NodeLine| {
+            let facts = facts.get(&line.node);
+            let mut line = json!(line);
+            if let Some(facts) = facts {
+                line["version"] = facts.version.as_str().into();
+                line["uptime_ms"] = facts.uptime_ms.into();
+                line["sessions"] = facts.sessions.into();
+                line["slowness"] = facts.slowness.into();
+            }
+            line
+        };
+        self.overview().nodes().into_iter().map(line).collect()
+    }
+}
