@@ -25,7 +25,9 @@ use crate::tickets::Tickets;
 use cluster::claimant::{CellView, ClaimantError, claim_slots};
 use cluster::claims::Claims;
 use cluster::host::{FaultPoint, Host};
+use cluster::link::roles::Roles;
 use cluster::node::Node as Me;
+use cluster::slots::Slot;
 use cluster::slots::told::ToldSlots;
 use cluster::table::Table;
 use company::{Company, Leave};
@@ -158,7 +160,7 @@ impl Node {
         let gossip = company.as_ref().map(|company| company.gossip.clone());
         let facts = Facts::new(&context, &gateway, gossip);
         if let Some(company) = &company {
-            company.board.offer(FACTS, Arc::new(facts.clone()));
+            company.board.offer(FACTS, Roles::ALL, Arc::new(facts.clone()));
         }
         let kept = company.zip(peers).map(|(company, peers)| company.keep(&context, &pilot, peers, &relay));
         let (leave, others) = kept.unzip();
@@ -169,6 +171,12 @@ impl Node {
         let node = Self { context, gateway, me, claimed: claimed.claimed, root, leave, others, facts };
         host.spawn("replaced", node.clone().leave_when_replaced(tenure));
         Ok(node)
+    }
+
+    /// Whether it knows an owner of every slot. A node that starts with others learns of theirs when links come up.
+    pub fn knows_all_owners(&self) -> bool {
+        let table = self.context.router.table().now();
+        Slot::all().all(|slot| table.owner(slot).is_some())
     }
 
     /// Sends sessions away over `window`, hands the slots over to other nodes meanwhile, waits for the sessions and for

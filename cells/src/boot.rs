@@ -20,7 +20,7 @@ use actors::{
     node::{Node, StartError, company::Company as Peers},
     store::{
         Store,
-        link::{STORE, StoreLink},
+        link::{ASKERS, STORE, StoreLink},
         remote::RemoteStore,
         service::StoreService,
     },
@@ -28,6 +28,7 @@ use actors::{
 use cluster::{
     claims::Claims,
     host::Host,
+    link::roles::Roles,
     node::{BootId, CellId, NameError, Node as Me, NodeId},
 };
 use company::Company;
@@ -36,8 +37,10 @@ use tokio::net::TcpListener;
 
 /// Name of the store's file in the data directory.
 const STORE_FILE: &str = "store.redb";
-/// How often a draining node looks whether it is done.
-const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// A node that starts waits this long for others to own what is theirs: those that do not come are replaced by then.
+const OWNERS_WITHIN: Duration = Duration::from_secs(10);
+/// How often a node that starts or drains looks whether it is done.
+const LOOK: Duration = Duration::from_millis(20);
 /// A node that cannot reach the store, or the owners of what it has to make, tries again after this long.
 const RETRY: Duration = Duration::from_millis(100);
 /// Attempts after which it says why it is not ready, and says so again.
@@ -112,7 +115,10 @@ impl Running {
             cell: CellId::parse(&config.node.cell)?,
         };
         let company = match config.cluster.is_several() {
-            true => Some(company::join(&host, &me, &config.cluster).await?),
+            true => {
+                let roles = Roles::named(config.node.roles.iter().map(String::as_str));
+                Some(company::join(&host, &me, roles, &config.cluster).await?)
+            }
             false => None,
         };
         let has = |role: &str| config.node.roles.iter().any(|r| r == role);
@@ -122,7 +128,7 @@ impl Running {
         };
         if let (Some(company), Some(store)) = (&company, &store) {
             let service = StoreService::new(Arc::new(store.clone()), Arc::new(store.clone()));
-            company.board.offer(STORE, Arc::new(service));
+            company.board.offer(STORE, ASKERS, Arc::new(service));
         }
         gateway.set_phase(Phase::Claiming);
         let mut ready = Ready::of(&config, own_url, company.as_ref().map(|company| &company.address));
@@ -130,6 +136,9 @@ impl Running {
         let (mut node, mut sign_in) = (None, None);
         if has("gateway") || has("channels") {
             let started = start_node(&host, &config, &me, store.as_ref(), company.as_ref()).await?;
+            if company.is_some() {
+                meet_owners(&host, &started).await;
+            }
             sign_in = seed(&host, &config, &started, company.is_some()).await?.and_then(|b| link(&ready, b));
             let operator = directory.path().join(operator::FILE);
             let socket = operator::bind(&operator).map_err(|e| BootError::Operator(operator.clone(), e))?;
@@ -159,7 +168,7 @@ impl Running {
         self.gateway.close();
         let answered = async {
             while self.gateway.answering() > 0 {
-                self.host.sleep(DRAIN_LOOK).await;
+                self.host.sleep(LOOK).await;
             }
         };
         let answered = self.host.timeout(left(), answered).await.is_ok();
@@ -214,6 +223,18 @@ async fn start_node(
         }
     }
     unreachable!("attempts do not end")
+}
+
+/// A node among others takes work when it knows who owns what: until then calls would wait in it.
+async fn meet_owners(host: &Host, node: &Node) {
+    let met = async {
+        while !node.knows_all_owners() {
+            host.sleep(LOOK).await;
+        }
+    };
+    if host.timeout(OWNERS_WITHIN, met).await.is_err() {
+        tracing::warn!("some slots have no owner yet; what is for them waits");
+    }
 }
 
 /// Waits for the link to the node that has the store.

@@ -6,7 +6,7 @@ mod cluster;
 pub use cluster::Cluster;
 
 use crate::storage::StorageConfig;
-use ::cluster::node::NodeId;
+use ::cluster::{link::roles::Role, node::NodeId};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::PathBuf};
 use toml::{Table, Value};
@@ -65,7 +65,7 @@ pub struct Node {
 }
 
 /// What a node can do: hold clients' sockets, own channels, keep the store. A node by itself does all of it.
-pub const ROLES: [&str; 3] = ["gateway", "channels", "store"];
+pub const ROLES: [&str; 3] = [Role::Gateway.name(), Role::Channels.name(), Role::Store.name()];
 
 /// What an empty data directory is seeded with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

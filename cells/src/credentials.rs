@@ -8,7 +8,10 @@ mod issue;
 
 pub use issue::{Authority, Issued};
 
-use cluster::node::{NameError, NodeId};
+use cluster::{
+    link::roles::Roles,
+    node::{NameError, NodeId},
+};
 use rustls::{
     RootCertStore,
     crypto::CryptoProvider,
@@ -78,8 +81,8 @@ impl Credentials {
         node_of(&self.certificate)
     }
     /// The roles that they give.
-    pub fn roles(&self) -> Result<Vec<String>, UnnamedError> {
-        named(&self.certificate, ROLE_URI)
+    pub fn roles(&self) -> Result<Roles, UnnamedError> {
+        roles_of(&self.certificate)
     }
 }
 
@@ -90,6 +93,11 @@ pub fn node_of(certificate: &CertificateDer<'_>) -> Result<NodeId, UnnamedError>
         [node] => Ok(NodeId::parse(node)?),
         several => Err(UnnamedError::Names(several.len())),
     }
+}
+
+/// The roles that a certificate gives.
+pub fn roles_of(certificate: &CertificateDer<'_>) -> Result<Roles, UnnamedError> {
+    Ok(Roles::named(named(certificate, ROLE_URI)?.iter().map(String::as_str)))
 }
 
 fn named(certificate: &CertificateDer<'_>, kind: &str) -> Result<Vec<String>, UnnamedError> {

@@ -16,7 +16,7 @@ use cluster::{
     host::Host,
     link::{
         Class, DownReason, LinkConfig, LinkError, LinkEvent, Links, codec::CodecError, hello::HelloError,
-        inbox::Inbox, lane::Lane,
+        inbox::Inbox, lane::Lane, roles::Roles,
     },
     node::{BootId, Node, NodeId},
 };
@@ -41,7 +41,16 @@ pub struct Met<S> {
     /// The stream.
     pub stream: S,
     /// Whom the transport proved the peer to be; `None` where it proves nothing (the simulated network).
-    pub proved: Option<NodeId>,
+    pub proved: Option<Proved>,
+}
+
+/// What a peer's certificate says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proved {
+    /// Who it is.
+    pub node: NodeId,
+    /// What it may do.
+    pub roles: Roles,
 }
 
 /// A connection that was accepted and is still to be secured: done beside the listener, which goes on.
@@ -294,18 +303,18 @@ impl<T: Transport> Shared<T> {
     }
 
     /// A connection to this life of a peer is up. Answers its number and what wakes its writer.
-    fn up(&self, peer: &NodeId, boot: BootId) -> (u64, Arc<Notify>) {
+    fn up(&self, peer: &NodeId, boot: BootId, roles: Roles) -> (u64, Arc<Notify>) {
         let mut state = self.state();
         state.made += 1;
         let (number, wake) = (state.made, Arc::new(Notify::new()));
         let lane = Lane::new(self.config, self.now());
-        let connection = Connection { number, lane, wake: wake.clone() };
+        let connection = Connection { number, lane, wake: wake.clone(), roles };
         if let Some(replaced) = state.connections.insert(peer.clone(), connection) {
             replaced.wake.notify_one();
         }
         state.inbox.up(peer, boot);
         drop(state);
-        tracing::info!(%peer, %boot, "link up");
+        tracing::info!(%peer, %boot, %roles, "link up");
         self.heard.notify_one();
         (number, wake)
     }
@@ -339,6 +348,10 @@ impl<T: Transport> Shared<T> {
 }
 
 impl<T: Transport> Links for StreamLinks<T> {
+    fn roles(&self, peer: &NodeId) -> Roles {
+        self.0.state().connections.get(peer).map_or(Roles::NONE, |connection| connection.roles)
+    }
+
     fn send(&self, peer: &NodeId, class: Class, payload: Bytes) -> Result<(), LinkError> {
         let mut state = self.0.state();
         let connection = state.connections.get_mut(peer).ok_or(LinkError::Down)?;

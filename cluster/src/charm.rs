@@ -3,10 +3,12 @@
 //!
 //! Owns: what this node and its peers see of each other.
 //! Promises: a slot whose owner is gone is taken by its successor, once two nodes of a majority agree (F1); a node that
-//! leaves hands its slots over (F2) and takes none; whoever learns of a change tells all others.
+//! leaves hands its slots over (F2) and takes none, one that is back is given those that the ring has for it; whoever
+//! learns of a change tells all others.
 //! May lose: news; the next look, or a refused claim, brings them.
 //! Never does: take a slot from a node whose link is up, or touch what a channel is.
 
+mod balance;
 pub mod sight;
 
 use crate::{
@@ -23,6 +25,7 @@ use crate::{
     table::Owner,
 };
 use arc_swap::ArcSwap;
+use balance::Balance;
 use futures::future::{Either, select};
 use sight::{CELL, Sight, Sights};
 use std::{
@@ -43,7 +46,7 @@ const TOLD_AGAIN: Duration = Duration::from_secs(1);
 const READ_AGAIN: Duration = Duration::from_secs(10);
 /// Slots of one notice.
 const NEWS_SLOTS_MAX: usize = 512;
-/// Slots that a node which leaves hands over at a time: their channels wait for one another's loads no longer.
+/// Slots that a node hands over at a time: their channels are loaded elsewhere before the next ones follow.
 const HANDED_AT_ONCE: usize = 64;
 
 /// The manager of one node.
@@ -66,6 +69,7 @@ pub struct Charm {
     asked: mpsc::Receiver<oneshot::Sender<Left>>,
     departure: Departure,
     is_leaving: bool,
+    balance: Balance,
 }
 
 /// The cell as a manager has seen it last. Cheap to clone.
@@ -154,6 +158,7 @@ impl Charm {
             asked,
             departure,
             is_leaving,
+            balance: Balance::default(),
         }
     }
 
@@ -188,7 +193,10 @@ impl Charm {
             self.read_again().await;
             match self.is_leaving {
                 true => self.hand_over(&cell).await,
-                false => self.repair(&cell).await,
+                false => {
+                    self.repair(&cell).await;
+                    self.level(&cell).await;
+                }
             }
             if let Some(asked) = asked {
                 let left = Left { slots: self.own().len(), has_taker: cell.has_taker(&self.me) };
@@ -286,7 +294,20 @@ impl Charm {
         }
         let mut claims = wanted.claims.into_iter().peekable();
         while claims.peek().is_some() {
-            self.claim(claims.by_ref().take(CLAIMS_PER_CALL).collect()).await;
+            let slots = self.claim(claims.by_ref().take(CLAIMS_PER_CALL).collect()).await;
+            if slots > 0 {
+                tracing::info!(slots, "slots have changed hands");
+            }
+        }
+    }
+
+    /// Gives some of what this node owns to the nodes that the ring has for it, if it is time for that.
+    async fn level(&mut self, cell: &CellView) {
+        let (own, now) = (self.own(), self.host.monotonic());
+        let moves = self.balance.moves(&own, &self.me, cell, now);
+        if !moves.is_empty() {
+            let slots = self.claim(moves).await;
+            tracing::debug!(slots, "slots given to whom the ring has for them");
         }
     }
 
@@ -298,13 +319,15 @@ impl Charm {
         }
     }
 
-    async fn claim(&self, claims: Vec<Claim>) {
+    /// Makes claims and tells all peers what is in the rows then; how many of them were news here.
+    async fn claim(&self, claims: Vec<Claim>) -> usize {
         let asked = claims.clone();
         let outcomes = match self.claims.claim(claims).await {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // What was applied all the same is found by the next try: its epoch is another then.
-                return tracing::warn!(%error, "claims not settled");
+                tracing::warn!(%error, "claims not settled");
+                return 0;
             }
         };
         let mut news = Vec::with_capacity(outcomes.len());
@@ -318,13 +341,11 @@ impl Charm {
                 Err(error) => tracing::error!(%error, "row of a slot cannot be read"),
             }
         }
-        if !self.routes.table().apply(&news).is_empty() {
-            match self.is_leaving {
-                true => tracing::debug!(slots = news.len(), "slots handed over"),
-                false => tracing::info!(slots = news.len(), "slots have changed hands"),
-            }
+        let changed = self.routes.table().apply(&news).len();
+        if changed > 0 {
             news.chunks(NEWS_SLOTS_MAX).for_each(|some| self.tell_all(sight::slots(some)));
         }
+        changed
     }
 }
 

@@ -16,10 +16,12 @@ pub mod hello;
 pub mod inbox;
 pub mod lane;
 pub mod memory;
+pub mod roles;
 
 use crate::node::{BootId, NodeId};
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use roles::Roles;
 use std::{fmt, time::Duration};
 
 /// What goes first when there is more to send than the link takes.
@@ -176,4 +178,8 @@ pub trait Links: Send + Sync + 'static {
     /// The next event, urgent frames first; `None` when this node's links are closed for good. One task calls
     /// it.
     fn next(&self) -> BoxFuture<'_, Option<LinkEvent>>;
+    /// What the peer that is up now was proved to be; all roles where links prove nothing.
+    fn roles(&self, _peer: &NodeId) -> Roles {
+        Roles::ALL
+    }
 }

@@ -3,13 +3,13 @@
 //! Owns: the calls of this node that wait for their answer, and parcels that are arriving in pieces.
 //! Promises: a call ends once, with its answer or with an error that says whether the peer may have acted on it.
 //! May lose: notices, and answers whose link went down; who asked is told.
-//! Never does: send anything twice, or hold more than its limits.
+//! Never does: send anything twice, hold more than its limits, or serve a peer whose role it is not.
 
 pub mod parcels;
 
 use crate::{
     host::Host,
-    link::{Class, LinkError, LinkEvent, Links},
+    link::{Class, LinkError, LinkEvent, Links, roles::Roles},
     node::{BootId, NodeId},
 };
 use bytes::Bytes;
@@ -84,10 +84,17 @@ struct Shared {
 /// What this node does for peers, and who they are.
 #[derive(Default)]
 struct Offers {
-    services: BTreeMap<u32, Arc<dyn Service>>,
+    services: BTreeMap<u32, Offer>,
     up: BTreeMap<NodeId, BootId>,
     /// Links that have come up so far.
     ups: u64,
+}
+
+/// A service, and the roles of which a peer has to have one.
+#[derive(Clone)]
+struct Offer {
+    takers: Roles,
+    service: Arc<dyn Service>,
 }
 
 /// The switchboard of a node. Cheap to clone.
@@ -104,11 +111,17 @@ impl Switchboard {
         board
     }
 
-    /// From now on peers are served so under this number. The service hears of the peers that are there already.
-    pub fn offer(&self, number: u32, service: Arc<dyn Service>) {
+    /// From now on peers with one of these roles are served so under this number. The service hears of the peers that
+    /// are there already, of whatever role.
+    pub fn offer(&self, number: u32, takers: Roles, service: Arc<dyn Service>) {
         let mut offers = self.offers();
         offers.up.iter().for_each(|(peer, boot)| service.peer(peer, Some(*boot)));
-        offers.services.insert(number, service);
+        offers.services.insert(number, Offer { takers, service });
+    }
+
+    /// What a peer was proved to be.
+    pub fn roles(&self, peer: &NodeId) -> Roles {
+        self.0.links.roles(peer)
     }
 
     /// Peers whose links are up, each in its life.
@@ -163,8 +176,16 @@ impl Switchboard {
     fn offers(&self) -> MutexGuard<'_, Offers> {
         self.0.offers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    fn service(&self, number: u32) -> Option<Arc<dyn Service>> {
-        self.offers().services.get(&number).cloned()
+    /// What is served under this number to a peer with these roles. Who may not have it is told what others are told
+    /// where it is not served at all.
+    fn service(&self, number: u32, peer: &NodeId, roles: Roles) -> Option<Arc<dyn Service>> {
+        let Offer { takers, service } = self.offers().services.get(&number).cloned()?;
+        if takers == Roles::ALL || roles.has_any(takers) {
+            return Some(service);
+        }
+        metrics::counter!("waggle_calls_refused_total", "why" => "role").increment(1);
+        tracing::warn!(%peer, number, %roles, %takers, "a node asked for what none of its roles may have");
+        None
     }
 
     fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, Waiting>> {
@@ -215,6 +236,7 @@ impl Drop for Place {
 struct Peer {
     assembly: [Assembly; 2],
     places: Arc<Semaphore>,
+    roles: Roles,
 }
 
 /// The task that reads the links.
@@ -229,9 +251,10 @@ impl Hearing {
             match event {
                 LinkEvent::Up { peer, boot } => {
                     let places = Arc::new(Semaphore::new(SERVED_MAX));
-                    self.peers.insert(peer.clone(), Peer { assembly: Default::default(), places });
+                    let (assembly, roles) = (Default::default(), self.board.roles(&peer));
+                    self.peers.insert(peer.clone(), Peer { assembly, places, roles });
                     let mut offers = self.board.offers();
-                    offers.services.values().for_each(|service| service.peer(&peer, Some(boot)));
+                    offers.services.values().for_each(|offer| offer.service.peer(&peer, Some(boot)));
                     offers.up.insert(peer, boot);
                     offers.ups += 1;
                 }
@@ -240,7 +263,7 @@ impl Hearing {
                     self.board.lost(&peer);
                     let mut offers = self.board.offers();
                     offers.up.remove(&peer);
-                    offers.services.values().for_each(|service| service.peer(&peer, None));
+                    offers.services.values().for_each(|offer| offer.service.peer(&peer, None));
                 }
                 LinkEvent::Frame { from, class, payload } => self.frame(&from, class, payload),
             }
@@ -251,14 +274,19 @@ impl Hearing {
 
     fn frame(&mut self, from: &NodeId, class: Class, payload: Bytes) {
         let Some(peer) = self.peers.get_mut(from) else { return };
+        let roles = peer.roles;
         match peer.assembly[class as usize].take(payload) {
             Ok(None) => {}
             Ok(Some(What::Answer(answer))) => self.board.answered(from, answer),
-            Ok(Some(What::Notice(Notice { service, body }))) => match self.board.service(service) {
-                Some(service) => service.notice(from, body),
-                None => metrics::counter!("waggle_parcels_dropped_total", "why" => "no_service").increment(1),
-            },
-            Ok(Some(What::Call(call))) => self.called(from, class, call),
+            Ok(Some(What::Notice(Notice { service, body }))) => {
+                match self.board.service(service, from, roles) {
+                    Some(service) => service.notice(from, body),
+                    None => {
+                        metrics::counter!("waggle_parcels_dropped_total", "why" => "no_service").increment(1)
+                    }
+                }
+            }
+            Ok(Some(What::Call(call))) => self.called(from, roles, class, call),
             Ok(Some(What::Piece(_))) => unreachable!("pieces are put together"),
             Err(error) => {
                 metrics::counter!("waggle_parcels_dropped_total", "why" => "malformed").increment(1);
@@ -267,7 +295,7 @@ impl Hearing {
         }
     }
 
-    fn called(&self, from: &NodeId, class: Class, Call { number, service, body }: Call) {
+    fn called(&self, from: &NodeId, roles: Roles, class: Class, Call { number, service, body }: Call) {
         let (board, to) = (self.board.clone(), from.clone());
         let end = move |end: CallEnd, body: Bytes| What::Answer(Answer { number, end: end.into(), body });
         let place = self.peers.get(from).and_then(|peer| peer.places.clone().try_acquire_owned().ok());
@@ -278,7 +306,7 @@ impl Hearing {
                 tracing::warn!(peer = %to, %error, "answer not sent");
             }
         };
-        match (self.board.service(service), place) {
+        match (self.board.service(service, from, roles), place) {
             (None, _) => answer(end(CallEnd::NotServed, Bytes::new())),
             (_, None) => answer(end(CallEnd::Busy, Bytes::new())),
             (Some(service), Some(place)) => {

@@ -17,9 +17,10 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
 def blocks():
-    """What the README tells to type to a node; building, installing and simulating are done elsewhere."""
+    """What the README tells to type to a node; building, installing, simulating and clusters are done elsewhere."""
     found = re.findall(r"^```sh\n(.*?)^```$", (TOP / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    return [block for block in found if not re.search(r"cargo (run|build)|waggle-sim|pip install|^tests/run", block)]
+    elsewhere = r"cargo (run|build)|waggle-sim|pip install|^tests/run|^waggle up|admin cluster"
+    return [block for block in found if not re.search(elsewhere, block)]
 
 
 class Shell:

@@ -131,11 +131,19 @@ async fn an_operator_sees_who_is_there_what_they_own_and_what_is_amiss() -> Resu
         ensure!(code == Some(0), "{text}");
         Ok(serde_json::from_str(&text)?)
     };
-    let all = status().await?;
+    // Each node takes work when it knows all owners; links may come up a moment later.
+    let all = step("all links", async {
+        loop {
+            let all = status().await?;
+            if all["nodes"].as_array().is_some_and(|nodes| nodes.iter().all(|node| node["state"] == "up")) {
+                return anyhow::Ok(all);
+            }
+        }
+    });
+    let all = all.await??;
     let nodes = all["nodes"].as_array().context("nodes")?;
     let slots: u64 = nodes.iter().filter_map(|node| node["slots"].as_u64()).sum();
     assert_eq!((nodes.len(), slots, &all["v"]), (4, 4096, &json!(1)));
-    assert!(nodes.iter().all(|node| node["state"] == "up"), "{all}");
     assert_eq!(cluster(node, &["health"]).await?, (Some(0), "all is well\n".to_owned()));
 
     let (_, place) = cluster(node, &["placement", "tea", "--json"]).await?;
@@ -194,4 +202,25 @@ async fn a_node_without_its_certificate_says_which_file_is_missing() -> Result<(
     ensure!(said.contains("node-2.pem: No such file"), "{said}");
     assert_eq!(node.stop().await?, 0, "the rest of it drains");
     gone(&pids).await
+}
+
+#[tokio::test]
+async fn a_node_whose_certificate_does_not_give_its_role_says_so() -> Result<()> {
+    let node = Node::serve(up()).await?;
+    let data = node.data.clone();
+    assert_eq!(node.stop().await?, 0);
+    let credentials = data.path().join("credentials");
+    for file in ["node-2.pem", "node-2.key"] {
+        std::fs::remove_file(credentials.join(file))?;
+    }
+    let folder = credentials.to_str().context("a path in UTF-8")?;
+    let cert = ["admin", "cluster", "cert", "node-2", "--role", "gateway", "--credentials", folder];
+    assert_eq!(waggle(&cert, &[]).await?.status.code(), Some(0));
+    let program = Program::Again("node-2/waggle.toml".into());
+    let refused = Starting::spawn(Serve { program, data: Some(data), ..Serve::default() })?.ready().await;
+    let said = refused.err().context("a node that may not own channels")?.to_string();
+    let expected =
+        "the certificate of node-2 gives it the roles gateway, and node.roles says gateway, channels";
+    ensure!(said.contains(expected), "{said}");
+    Ok(())
 }

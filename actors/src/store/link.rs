@@ -4,14 +4,17 @@ use super::remote::{Carry, CarryError};
 use super::service::StoreService;
 use bytes::Bytes;
 use cluster::link::Class;
+use cluster::link::roles::{Role, Roles};
 use cluster::node::{BootId, NodeId};
 use cluster::switchboard::{Service, Switchboard};
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use std::time::Duration;
 
 /// The switchboard's number of this service.
 pub const STORE: u32 = 2;
+/// Who may ask for it.
+pub const ASKERS: Roles = Roles::of(&[Role::Gateway, Role::Channels]);
 /// A store answers within this long, or its answer is taken for lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
@@ -30,6 +33,11 @@ impl StoreLink {
 
 impl Carry for StoreLink {
     fn carry(&self, call: Bytes) -> BoxFuture<'static, Result<Bytes, CarryError>> {
+        let roles = self.board.roles(&self.node);
+        if !roles.has(Role::Store) && roles != Roles::NONE {
+            let why = format!("the certificate of {} does not give it the role store", self.node);
+            return ready(Err(CarryError::NotSent(why))).boxed();
+        }
         // On its way when this returns: appends arrive in their order.
         let answer = self.board.call(&self.node, Class::Urgent, STORE, call, ANSWER_WITHIN);
         let carried = |answer: Result<Bytes, cluster::switchboard::CallError>| {

@@ -1,15 +1,17 @@
 //! A node among others: it shows its credentials, takes part in gossip, and keeps links to whoever gossip knows.
 
-use super::BootError;
 use crate::{
     config,
-    credentials::folder::{self, FolderError},
+    credentials::{
+        UnnamedError,
+        folder::{self, FolderError},
+    },
     links::{StreamLinks, tls::TlsTransport, udp::UdpDatagrams},
 };
 use cluster::{
     gossip::Gossip,
     host::Host,
-    link::LinkConfig,
+    link::{LinkConfig, roles::Roles},
     node::{Node, NodeId},
     swim::{Address, AddressError, Identity, Swim, SwimConfig},
     switchboard::Switchboard,
@@ -37,6 +39,21 @@ pub enum JoinError {
     /// The address for other nodes.
     #[error("cannot listen for other nodes on {0}: {1}")]
     Listen(String, io::Error),
+    /// Credentials of another kind of node.
+    #[error(
+        "the certificate of {node} gives it the roles {given}, and node.roles says {wanted}; make another one"
+    )]
+    Roles {
+        /// Whose.
+        node: NodeId,
+        /// As the certificate has it.
+        given: Roles,
+        /// As the configuration has it.
+        wanted: Roles,
+    },
+    /// A certificate that names nobody.
+    #[error(transparent)]
+    Unnamed(#[from] UnnamedError),
     /// Credentials that cannot be shown.
     #[error("the credentials cannot be used: {0}")]
     Tls(#[from] rustls::Error),
@@ -56,12 +73,17 @@ pub(super) struct Company {
 }
 
 /// Begins to take part.
-pub(super) async fn join(host: &Host, me: &Node, config: &config::Cluster) -> Result<Company, BootError> {
-    Ok(joined(host, me, config).await?)
-}
-
-async fn joined(host: &Host, me: &Node, config: &config::Cluster) -> Result<Company, JoinError> {
+pub(super) async fn join(
+    host: &Host,
+    me: &Node,
+    roles: Roles,
+    config: &config::Cluster,
+) -> Result<Company, JoinError> {
     let credentials = folder::read(&config.credentials, &me.id)?;
+    let given = credentials.roles()?;
+    if !given.has_all(roles) {
+        return Err(JoinError::Roles { node: me.id.clone(), given, wanted: roles });
+    }
     let keys = folder::gossip_keys(&config.credentials)?;
     let (tcp, udp) = listen(host, &config.listen).await?;
     let address = match config.advertise.as_str() {

@@ -1,12 +1,13 @@
 //! One connection between two nodes, from hello to end.
 
-use super::{MeetError, Met, Shared, Transport};
+use super::{MeetError, Met, Proved, Shared, Transport};
 use cluster::{
     link::{
         DownReason,
         codec::{Decoder, encode},
         hello,
         lane::{Fault, Lane},
+        roles::Roles,
     },
     node::{Node, NodeId},
 };
@@ -26,11 +27,13 @@ pub(super) struct Connection {
     pub(super) number: u64,
     pub(super) lane: Lane,
     pub(super) wake: Arc<Notify>,
+    pub(super) roles: Roles,
 }
 
 /// A connection whose peer has said who it is.
 pub(super) struct Greeted<S> {
     peer: Node,
+    roles: Roles,
     stream: S,
     decoder: Decoder,
 }
@@ -45,14 +48,18 @@ pub(super) async fn greet<T: Transport>(
     let hellos = hellos(shared, &mut stream, &mut decoder);
     let peer = shared.host.timeout(shared.config.silence_max(), hellos).await;
     let peer = peer.unwrap_or(Err(MeetError::Silent))?;
-    check(&shared.node, &peer, met.proved, expected)?;
-    Ok(Greeted { peer, stream, decoder })
+    let (proved, roles) = match met.proved {
+        Some(Proved { node, roles }) => (Some(node), roles),
+        None => (None, Roles::ALL),
+    };
+    check(&shared.node, &peer, proved, expected)?;
+    Ok(Greeted { peer, roles, stream, decoder })
 }
 
 /// Carries batches until the connection ends.
 pub(super) async fn carry<T: Transport>(shared: &Shared<T>, greeted: Greeted<T::Stream>) {
-    let Greeted { peer, stream, decoder } = greeted;
-    let (number, wake) = shared.up(&peer.id, peer.boot);
+    let Greeted { peer, roles, stream, decoder } = greeted;
+    let (number, wake) = shared.up(&peer.id, peer.boot, roles);
     let (read, write) = split(stream);
     let carried = Carried { shared, peer: &peer.id, number };
     let reading = pin!(carried.read(read, decoder));

@@ -39,7 +39,8 @@ impl Town {
     }
     /// Credentials of a node that were made so many days ago, for 90 days.
     fn credentials(&self, node: &NodeId, days_ago: u64) -> Credentials {
-        let issued = self.authority.issue(node, &[], self.host.now_us() - days_ago * DAY_US, 90).unwrap();
+        let roles = ["gateway", "sorcerer"].map(str::to_owned);
+        let issued = self.authority.issue(node, &roles, self.host.now_us() - days_ago * DAY_US, 90).unwrap();
         Credentials::of(&self.certificate, &issued).unwrap()
     }
     /// A node that listens somewhere, and where.
@@ -217,5 +218,7 @@ fn who_connects_and_says_nothing_or_nonsense_holds_nobody_up_for_long() {
         }
         here.links.meet(&id(1), there.address.clone());
         assert_eq!(here.links.next().await, Some(LinkEvent::Up { peer: id(1), boot: BootId(1) }));
+        assert_eq!(here.links.roles(&id(1)).to_string(), "gateway", "as its certificate has them");
+        assert_eq!(here.links.roles(&id(2)), Roles::NONE, "of a node without a link");
     });
 }

@@ -1,8 +1,8 @@
 //! TCP under mutual TLS 1.3: both sides show a certificate of the cluster's own authority.
 
-use super::{Knock, MeetError, Met, Transport};
-use crate::credentials::{Credentials, NODES, node_of};
-use cluster::{host::Host, node::NodeId};
+use super::{Knock, MeetError, Met, Proved, Transport};
+use crate::credentials::{Credentials, NODES, UnnamedError, node_of, roles_of};
+use cluster::host::Host;
 use rustls::{
     CommonState,
     client::Resumption,
@@ -85,9 +85,10 @@ impl Transport for TlsTransport {
     }
 }
 
-/// The node that the peer's certificate was given to.
-fn proved(connection: &CommonState) -> Result<NodeId, MeetError> {
+/// The node that the peer's certificate was given to, and its roles.
+fn proved(connection: &CommonState) -> Result<Proved, MeetError> {
     let shown = connection.peer_certificates().and_then(<[_]>::first);
     let shown = shown.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-    node_of(shown).map_err(|error| MeetError::Unproved(error.to_string()))
+    let proved = || Ok(Proved { node: node_of(shown)?, roles: roles_of(shown)? });
+    proved().map_err(|error: UnnamedError| MeetError::Unproved(error.to_string()))
 }

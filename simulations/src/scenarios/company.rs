@@ -49,6 +49,8 @@ const LEVEL_WITHIN: Duration = Duration::from_secs(60);
 /// Links come up again within this long after a cut.
 const LINKS_AGAIN: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_millis(100);
+/// Steps in which the longest wait after each trouble is counted.
+const WAITS_MS: [u64; 8] = [50, 100, 250, 500, 1000, 1500, 2000, 3000];
 
 /// What writers were told and listeners shown.
 #[derive(Default)]
@@ -57,8 +59,9 @@ struct Ledger {
     acked: BTreeMap<String, (LogId, u64)>,
     /// Texts by listener and log, by seq.
     shown: BTreeMap<(usize, LogId), BTreeMap<u64, String>>,
-    /// Longest wait for an answer, at gateways to which nothing was done.
+    /// Longest wait for an answer, at gateways to which nothing was done: of all, and since the last trouble.
     longest: Duration,
+    longest_lately: Duration,
     over: bool,
     writing: usize,
 }
@@ -97,7 +100,7 @@ pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
         people.spawn("writes", async move { write(&writes_in, &notes, &logs, person, chance).await });
         people.spawn("listens", async move { ear::listen(&town, &book, person).await });
     }
-    weather(&world, &town, settings.span_or(HOURS) / 8).await;
+    weather(&world, &town, &book, settings.span_or(HOURS) / 8).await;
     world.heal_all();
     town.mend();
     book.open().over = true;
@@ -105,7 +108,7 @@ pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
 }
 
 /// Eight troubles, each followed by a rest.
-async fn weather(world: &World, town: &Town, part: Duration) {
+async fn weather(world: &World, town: &Town, book: &Book, part: Duration) {
     let chance = world.entropy("company");
     let half_ms = u64::try_from((part / 2).as_millis()).unwrap_or(u64::MAX).max(1);
     for _ in 0..8 {
@@ -117,7 +120,9 @@ async fn weather(world: &World, town: &Town, part: Duration) {
         let node = chance.below(NODES as u64) as usize;
         let machine = town.machine(node);
         town.trouble(Some(node));
-        match chance.below(5) {
+        book.open().longest_lately = Duration::ZERO;
+        let kind = chance.below(5);
+        match kind {
             4 => town.leave(node).await,
             0 => world.crash(machine, Crash::Process),
             1 => world.crash(machine, Crash::Power),
@@ -130,6 +135,13 @@ async fn weather(world: &World, town: &Town, part: Duration) {
             }
         }
         world.sleep(part / 2).await;
+        let waited = u64::try_from(book.open().longest_lately.as_millis()).unwrap_or(u64::MAX);
+        let upto = WAITS_MS.into_iter().find(|upto| waited <= *upto).unwrap_or(u64::MAX);
+        match kind {
+            0 | 1 => world.count(&format!("company.waited_for_killed_ms.{upto:05}"), 1),
+            4 => world.count(&format!("company.waited_for_stopped_ms.{upto:05}"), 1),
+            _ => {}
+        }
         world.heal_all();
         world.sleep(LINKS_AGAIN).await;
         town.trouble(None);
@@ -149,7 +161,9 @@ async fn write(town: &Town, book: &Book, logs: &[LogId], person: usize, chance: 
         let (seq, is_calm) = post(town, log, person, &text, &chance).await;
         let mut ledger = book.open();
         if is_calm {
-            ledger.longest = ledger.longest.max(town.world.now() - began);
+            let waited = town.world.now() - began;
+            ledger.longest = ledger.longest.max(waited);
+            ledger.longest_lately = ledger.longest_lately.max(waited);
         }
         ledger.acked.insert(text, (log.clone(), seq));
         drop(ledger);

@@ -15,7 +15,7 @@ use actors::{
     opening::{self, Plan},
     store::{
         LogId, READ_ROWS_MAX,
-        link::{STORE, StoreLink},
+        link::{ASKERS, STORE, StoreLink},
         memory::MemoryStore,
         remote::RemoteStore,
         service::StoreService,
@@ -94,7 +94,7 @@ impl Town {
         let (memory, there) = (Arc::new(MemoryStore::new()), machines[&store_name()]);
         let host = world.boot(there);
         let board = Self::board(world, there, &host, me(store_name(), &host), &machines);
-        board.offer(STORE, Arc::new(StoreService::new(memory.clone(), memory.clone())));
+        board.offer(STORE, ASKERS, Arc::new(StoreService::new(memory.clone(), memory.clone())));
         let (seats, mended, troubled) = Default::default();
         Self { world: world.clone(), store: memory, machines, seats, mended, troubled }
     }

@@ -1,0 +1,136 @@
+//! When, and which, slots of this node go to the nodes that the ring has for them: after a node has come back, say.
+//!
+//! A move costs the slot's channels a load. So nothing moves until the cell has been the same for [`HOLD_MIN`] and the
+//! slot has been here as long (F2), and only some slots move at a time.
+
+use super::HANDED_AT_ONCE;
+use crate::{
+    claimant::CellView,
+    claims::Claim,
+    fence::{HOLD_MIN, MoveReason, MoveView, planned_move},
+    node::{BootId, Node, NodeId},
+    slots::Slot,
+    table::Owner,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Who is there, as far as placement goes.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Standing {
+    lives: BTreeMap<NodeId, BootId>,
+    gone: BTreeSet<NodeId>,
+    leaving: BTreeSet<NodeId>,
+}
+
+/// Since when things are as they are.
+#[derive(Debug, Default)]
+pub(super) struct Balance {
+    standing: Standing,
+    calm_since: Duration,
+    /// Since when this node has each of its slots, in which epoch.
+    held: BTreeMap<Slot, (u64, Duration)>,
+}
+
+impl Balance {
+    /// What to move now. `own`: what this node owns.
+    pub(super) fn moves(
+        &mut self,
+        own: &BTreeMap<Slot, Owner>,
+        me: &Node,
+        cell: &CellView,
+        now: Duration,
+    ) -> Vec<Claim> {
+        let standing = Standing {
+            lives: cell.lives.clone(),
+            gone: cell.gone.keys().cloned().collect(),
+            leaving: cell.leaving.clone(),
+        };
+        if standing != self.standing {
+            (self.standing, self.calm_since) = (standing, now);
+        }
+        self.held.retain(|slot, _| own.contains_key(slot));
+        for (slot, owner) in own {
+            let held = self.held.entry(*slot).or_insert((owner.epoch, now));
+            if held.0 != owner.epoch {
+                *held = (owner.epoch, now);
+            }
+        }
+        if now.saturating_sub(self.calm_since) < HOLD_MIN {
+            return Vec::new();
+        }
+        let ring = cell.ring();
+        let moved = |(slot, owner): (&Slot, &Owner)| {
+            let to = ring.owner(*slot).filter(|to| **to != me.id)?;
+            let to = Node { id: to.clone(), boot: *cell.lives.get(to)?, cell: me.cell.clone() };
+            let held = now.saturating_sub(self.held.get(slot)?.1);
+            let reason = MoveReason::Balance;
+            planned_move(&MoveView { me, slot: *slot, owner: Some(owner), to: &to, held, reason }).ok()
+        };
+        own.iter().filter_map(moved).take(HANDED_AT_ONCE).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::CellId;
+    use std::sync::Arc;
+
+    fn node(name: &str) -> Node {
+        Node { id: NodeId::parse(name).unwrap(), boot: BootId(1), cell: CellId::parse("c").unwrap() }
+    }
+    /// `a` owns everything.
+    fn own() -> BTreeMap<Slot, Owner> {
+        let owner = Owner { node: Arc::new(node("a")), epoch: 1 };
+        Slot::all().map(|slot| (slot, owner.clone())).collect()
+    }
+    fn cell(up: &[&str]) -> CellView {
+        let members: BTreeSet<NodeId> = ["a", "b"].map(|name| node(name).id).into();
+        CellView {
+            lives: up.iter().map(|name| (node(name).id, BootId(1))).collect(),
+            ..CellView::starting(members)
+        }
+    }
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_the_ring_has_for_a_node_that_is_back_goes_to_it_some_at_a_time_and_not_at_once() {
+        let (mut balance, mut own, me) = (Balance::default(), own(), node("a"));
+        assert!(balance.moves(&own, &me, &cell(&[]), 20 * SECOND).is_empty(), "nobody is there to take them");
+        assert!(balance.moves(&own, &me, &cell(&["b"]), 50 * SECOND).is_empty(), "it has only just come");
+        assert!(balance.moves(&own, &me, &cell(&["b"]), 59 * SECOND).is_empty());
+        let ring = cell(&["b"]).ring();
+        let astray = own.keys().filter(|slot| ring.owner(**slot) != Some(&me.id)).count();
+        let mut moved = 0;
+        for look in 0..100 {
+            let moves = balance.moves(&own, &me, &cell(&["b"]), (60 + look) * SECOND);
+            assert!(moves.len() <= HANDED_AT_ONCE);
+            for claim in &moves {
+                assert_eq!((claim.to.node.as_str(), claim.from_epoch, claim.to.epoch), ("b", 1, 2));
+                assert_eq!(ring.owner(claim.slot), Some(&node("b").id));
+                own.remove(&claim.slot);
+            }
+            moved += moves.len();
+        }
+        assert!(moved == astray && astray > 1000, "{moved} of {astray}");
+    }
+
+    #[test]
+    fn what_came_a_moment_ago_stays_and_nothing_moves_while_nodes_come_and_go() {
+        let (mut balance, mut own, me) = (Balance::default(), own(), node("a"));
+        balance.moves(&own, &me, &cell(&["b"]), SECOND);
+        let ring = cell(&["b"]).ring();
+        let late = *own.keys().find(|slot| ring.owner(**slot) != Some(&me.id)).unwrap();
+        own.get_mut(&late).unwrap().epoch = 5;
+        balance.moves(&own, &me, &cell(&["b"]), 8 * SECOND);
+        let moves = balance.moves(&own, &me, &cell(&["b"]), 12 * SECOND);
+        assert!(moves.len() == HANDED_AT_ONCE && moves.iter().all(|claim| claim.slot != late));
+        for at in 13..60 {
+            let up: &[&str] = if at % 9 == 0 { &[] } else { &["b"] };
+            assert!(balance.moves(&own, &me, &cell(up), at * SECOND).is_empty() || at < 18, "{at}");
+        }
+    }
+}
