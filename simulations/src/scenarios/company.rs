@@ -49,6 +49,8 @@ const LEVEL_WITHIN: Duration = Duration::from_secs(60);
 /// Links come up again within this long after a cut.
 const LINKS_AGAIN: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_millis(100);
+/// A wait that the story tells.
+const LONG_WAIT: Duration = Duration::from_millis(250);
 /// Steps in which the longest wait after each trouble is counted.
 const WAITS_MS: [u64; 8] = [50, 100, 250, 500, 1000, 1500, 2000, 3000];
 
@@ -157,13 +159,14 @@ async fn write(town: &Town, book: &Book, logs: &[LogId], person: usize, chance: 
         town.world.sleep(Duration::from_millis(chance.below(REST_MS))).await;
         let log = &logs[chance.below(logs.len() as u64) as usize];
         let text = format!("{person}-{number}");
-        let began = town.world.now();
-        let (seq, is_calm) = post(town, log, person, &text, &chance).await;
+        let Posted { seq, waited, is_calm } = post(town, log, person, &text, &chance).await;
         let mut ledger = book.open();
         if is_calm {
-            let waited = town.world.now() - began;
             ledger.longest = ledger.longest.max(waited);
             ledger.longest_lately = ledger.longest_lately.max(waited);
+            if waited >= LONG_WAIT {
+                town.world.tell(|| format!("{text} waited {waited:?} for its place in {:?}", log.channel));
+            }
         }
         ledger.acked.insert(text, (log.clone(), seq));
         drop(ledger);
@@ -172,20 +175,32 @@ async fn write(town: &Town, book: &Book, logs: &[LogId], person: usize, chance: 
     book.open().writing -= 1;
 }
 
-/// Posts under one key until it is acknowledged; its seq, and whether nothing was done to the gateways meanwhile.
-async fn post(town: &Town, log: &LogId, person: usize, text: &str, chance: &Entropy) -> (u64, bool) {
+/// A post that was acknowledged.
+struct Posted {
+    seq: u64,
+    /// Since a gateway was found.
+    waited: Duration,
+    /// Nothing was done to the gateways that were asked.
+    is_calm: bool,
+}
+
+/// Posts under one key until it is acknowledged.
+async fn post(town: &Town, log: &LogId, person: usize, text: &str, chance: &Entropy) -> Posted {
     let content = Content { text: text.to_owned(), ..Content::default() };
     let verb = Verb::Post { content, thread_us: 0, reply_broadcast: false, client_msg_id: String::new() };
     let mut command = Command::by(&town::user(person), verb).keyed(format!("key-{text}"));
-    let mut is_calm = true;
+    let (mut is_calm, mut began) = (true, None);
     loop {
         let (number, life, context) = town.anyone(chance).await;
+        let began = *began.get_or_insert_with(|| town.world.now());
         is_calm &= !town.is_troubled(number);
         let done = context.execute(log.clone(), command.clone());
         let done = town.with_patience(life, PATIENCE, done).await;
         is_calm &= !town.is_troubled(number);
         match done {
-            Some(Ok(done)) => return (done.seq, is_calm),
+            Some(Ok(done)) => {
+                return Posted { seq: done.seq, waited: town.world.now() - began, is_calm };
+            }
             Some(Err(Refusal::Unknown)) => town.world.count("company.unknown", 1),
             Some(Err(refusal)) => {
                 town.world.count_refusal(refusal.code());
