@@ -102,7 +102,7 @@ pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
         people.spawn("writes", async move { write(&writes_in, &notes, &logs, person, chance).await });
         people.spawn("listens", async move { ear::listen(&town, &book, person).await });
     }
-    weather(&world, &town, &book, settings.span_or(HOURS) / 8).await;
+    weather(&world, &town, &book, settings.span_or(HOURS) / 8).await?;
     world.heal_all();
     town.mend();
     book.open().over = true;
@@ -110,7 +110,7 @@ pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
 }
 
 /// Eight troubles, each followed by a rest.
-async fn weather(world: &World, town: &Town, book: &Book, part: Duration) {
+async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Result<(), Violation> {
     let chance = world.entropy("company");
     let half_ms = u64::try_from((part / 2).as_millis()).unwrap_or(u64::MAX).max(1);
     for _ in 0..8 {
@@ -136,7 +136,9 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) {
                 }
             }
         }
-        world.sleep(part / 2).await;
+        world.sleep(part / 4).await;
+        town.look(&chance).await?;
+        world.sleep(part / 4).await;
         let waited = u64::try_from(book.open().longest_lately.as_millis()).unwrap_or(u64::MAX);
         let upto = WAITS_MS.into_iter().find(|upto| waited <= *upto).unwrap_or(u64::MAX);
         match kind {
@@ -148,6 +150,7 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) {
         world.sleep(LINKS_AGAIN).await;
         town.trouble(None);
     }
+    Ok(())
 }
 
 /// Posts again and again, each time at any node that runs.

@@ -70,6 +70,12 @@ async fn attend(town: &Town, book: &Book, person: usize, life: Life, node: &Node
         app_id: String::new(),
         scopes: Scopes::Default(&[]),
     };
+    // By a ticket of any node, as a bot that asked somewhere else for its address.
+    let Some((_, issuer)) = (0..NODES).find_map(|n| town.node((person + n) % NODES)) else { return };
+    let Some(ticket) = issuer.context.tickets.issue(login) else { return };
+    let redeemed = town.with_patience(life, PATIENCE, node.context.tickets.redeem(&ticket)).await;
+    // Its node may be cut off, or die meanwhile: they ask for another one.
+    let Some(Some(login)) = redeemed else { return };
     let (shard, wire) = (seat.shard(), Wire { incoming, out });
     node.context.host.spawn_on(shard, "session", session::run(seat, wire, WireForm::Proto, Some(login)));
     let cursors = cursors(book, person);

@@ -6,6 +6,7 @@ use crate::world::{
     datagrams::address,
     links,
     machine::{Crash, Hardware, Life, MachineId},
+    report::Violation,
 };
 use actors::{
     command::{Command, Verb},
@@ -33,6 +34,7 @@ use proto::{
     id::{ConversationId, UserId, WorkspaceId},
     v1::{ConversationKind, Event},
 };
+use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -234,6 +236,25 @@ impl Town {
     /// Whether all nodes run.
     pub(super) fn all_run(&self) -> bool {
         (0..NODES).all(|number| self.node(number).is_some())
+    }
+
+    /// An operator looks, at any node that runs; whatever goes on, each question has an answer.
+    pub(super) async fn look(&self, chance: &Entropy) -> Result<(), Violation> {
+        let (number, life, _) = self.anyone(chance).await;
+        let Some((_, node)) = self.node(number) else { return Ok(()) };
+        for verb in ["cluster.status", "cluster.ring", "cluster.health"] {
+            let asked = self.while_alive(life, node.operate(verb, &Value::Null)).await;
+            let is_answered = asked.is_none_or(|answer| answer.is_ok_and(|answer| answer["v"] == 1));
+            Violation::unless(is_answered, "company", || format!("n{number} does not answer {verb}"))?;
+        }
+        let channel = json!({ "channel": "c0" });
+        let place = node.operate("cluster.placement", &channel);
+        // Which channel that is only the store knows.
+        if let Some(Ok(place)) = self.while_alive(life, place).await {
+            let why = place["placement"]["why"].as_array().is_some_and(|why| !why.is_empty());
+            Violation::unless(why, "company", || format!("n{number} does not say why: {place}"))?;
+        }
+        Ok(())
     }
 
     /// Any node that runs.
