@@ -205,7 +205,8 @@ async fn start_node(
     }
     let members = config.cluster.members.iter().map(|name| NodeId::parse(name));
     let members: BTreeSet<NodeId> = members.collect::<Result<_, _>>()?;
-    for attempt in 1.. {
+    let mut attempts = Attempts { host, made: 0 };
+    loop {
         let peers = company.map(|company| Peers {
             board: company.board.clone(),
             gossip: company.gossip.clone(),
@@ -214,15 +215,31 @@ async fn start_node(
         let (kept, claims, actors) = (kept.clone(), claims.clone(), config.actors.clone());
         match Node::start_among(host.clone(), kept, claims, actors, me.clone(), peers).await {
             Err(StartError::Claims(error)) if company.is_some() => {
-                if attempt % RETRIES_TOLD == 1 {
-                    tracing::warn!(store = config.cluster.store, %error, "slots not claimed yet; trying on");
-                }
-                host.sleep(RETRY).await;
+                let store = &config.cluster.store;
+                let why = || tracing::warn!(store, %error, "slots not claimed yet; trying on");
+                attempts.rest(why).await;
             }
             started => return Ok(started?),
         }
     }
-    unreachable!("attempts do not end")
+}
+
+/// Attempts of a start that waits for other nodes.
+struct Attempts<'a> {
+    host: &'a Host,
+    /// Those before the next one.
+    made: u32,
+}
+
+impl Attempts<'_> {
+    /// Waits for the next attempt; says why there is one now and then.
+    async fn rest(&mut self, why: impl FnOnce()) {
+        if self.made.is_multiple_of(RETRIES_TOLD) {
+            why();
+        }
+        self.made += 1;
+        self.host.sleep(RETRY).await;
+    }
 }
 
 /// A node among others takes work when it knows who owns what: until then calls would wait in it.
@@ -240,14 +257,11 @@ async fn meet_owners(host: &Host, node: &Node) {
 /// Waits for the link to the node that has the store.
 async fn reach(host: &Host, company: &Company, store: &str) -> Result<(), BootError> {
     let store = NodeId::parse(store)?;
-    for attempt in 1.. {
-        if company.board.peers().contains_key(&store) {
-            break;
-        }
-        if attempt % RETRIES_TOLD == 0 {
-            tracing::warn!(%store, "no link to the node that has the store yet; trying on");
-        }
-        host.sleep(RETRY).await;
+    // A link takes a moment to come up: the first attempt is nothing to tell of.
+    let mut attempts = Attempts { host, made: 1 };
+    while !company.board.peers().contains_key(&store) {
+        let why = || tracing::warn!(%store, "no link to the node that has the store yet; trying on");
+        attempts.rest(why).await;
     }
     Ok(())
 }
@@ -262,18 +276,16 @@ async fn seed(
     if config.node.bootstrap == config::Bootstrap::None {
         return Ok(None);
     }
-    for attempt in 1.. {
+    let mut attempts = Attempts { host, made: 0 };
+    loop {
         match admin::bootstrap(&node.context).await {
             Err(AdminError::Refused(refusal)) if among_others && refusal.retry_after_ms() > 0 => {
-                if attempt % RETRIES_TOLD == 1 {
-                    tracing::warn!(%refusal, "the first workspace is not made yet; trying on");
-                }
-                host.sleep(RETRY).await;
+                let why = || tracing::warn!(%refusal, "the first workspace is not made yet; trying on");
+                attempts.rest(why).await;
             }
             seeded => return Ok(seeded?),
         }
     }
-    unreachable!("attempts do not end")
 }
 
 async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), BootError> {

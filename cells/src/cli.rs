@@ -1,10 +1,12 @@
 //! The command line: one command a file, each with its own exit codes.
 
 mod admin;
+mod announce;
 mod asking;
 mod cluster;
 mod config;
 mod serve;
+mod settings;
 mod stop;
 mod up;
 

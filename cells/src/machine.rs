@@ -158,6 +158,13 @@ pub fn wall_clock_us() -> Micros {
     Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
 }
 
+/// Lets this process have as many open files as it may.
+pub fn raise_open_files() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "limit of open files could not be raised");
+    }
+}
+
 /// A secret that nobody can guess; for command lines, as [`wall_clock_us`].
 pub fn secret() -> io::Result<[u8; 32]> {
     let mut secret = [0; 32];

@@ -107,7 +107,7 @@ impl Up {
         let operator = directory.path().join(operator::FILE);
         let socket = operator::bind(&operator).map_err(|e| UpError::Operator(operator.clone(), e))?;
         let front = Arc::new(Front::new(&host, &all[..nodes.len()]));
-        front.clone().look_around().await;
+        front.look_around().await;
         let fronting = CancellationToken::new();
         for (label, serving) in front.serve(listener, socket) {
             let ends = fronting.clone();

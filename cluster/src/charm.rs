@@ -19,6 +19,7 @@ use crate::{
     host::Host,
     link::Class,
     node::{Node, NodeId},
+    ring::Ring,
     router::Router,
     slots::Slot,
     switchboard::Switchboard,
@@ -187,15 +188,16 @@ impl Charm {
             };
             self.is_leaving |= asked.is_some();
             let loop_lag = self.host.monotonic().saturating_sub(due);
-            let cell = self.look(loop_lag);
-            self.shown.store(Arc::new(cell.clone()));
+            let cell = Arc::new(self.look(loop_lag));
+            self.shown.store(cell.clone());
             self.tell(cell.gone.keys().cloned().collect());
             self.read_again().await;
             match self.is_leaving {
                 true => self.hand_over(&cell).await,
                 false => {
-                    self.repair(&cell).await;
-                    self.level(&cell).await;
+                    let ring = cell.ring();
+                    self.repair(&cell, &ring).await;
+                    self.level(&cell, &ring).await;
                 }
             }
             if let Some(asked) = asked {
@@ -283,12 +285,12 @@ impl Charm {
     }
 
     /// Takes what F1 lets this node take.
-    async fn repair(&self, cell: &CellView) {
+    async fn repair(&self, cell: &CellView, ring: &Ring) {
         let rows: BTreeMap<Slot, Owner> = {
             let table = self.routes.table().now();
             Slot::all().filter_map(|slot| Some((slot, table.owner(slot)?.clone()))).collect()
         };
-        let wanted = plan(&rows, &self.me, cell);
+        let wanted = plan(&rows, &self.me, cell, ring);
         if let Some((slot, denied)) = wanted.denied.iter().find(|(_, denied)| is_worth_a_word(denied)) {
             tracing::debug!(%slot, %denied, "slot of a node that is gone is left");
         }
@@ -302,9 +304,9 @@ impl Charm {
     }
 
     /// Gives some of what this node owns to the nodes that the ring has for it, if it is time for that.
-    async fn level(&mut self, cell: &CellView) {
+    async fn level(&mut self, cell: &CellView, ring: &Ring) {
         let (own, now) = (self.own(), self.host.monotonic());
-        let moves = self.balance.moves(&own, &self.me, cell, now);
+        let moves = self.balance.moves(&own, &self.me, (cell, ring), now);
         if !moves.is_empty() {
             let slots = self.claim(moves).await;
             tracing::debug!(slots, "slots given to whom the ring has for them");

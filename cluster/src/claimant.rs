@@ -95,9 +95,8 @@ pub struct Plan {
     pub denied: Vec<(Slot, ClaimDenied)>,
 }
 
-/// What F1 lets this node claim of rows that were just read.
-pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView) -> Plan {
-    let ring = cell.ring();
+/// What F1 lets this node claim of rows that were just read. `ring`: the cell's.
+pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView, ring: &Ring) -> Plan {
     let (placement, members_up) = (ring.placement(), cell.members_up());
     let mut plan = Plan::default();
     let mut rows = rows.iter().peekable();
@@ -138,13 +137,22 @@ pub fn plan_of(
 pub fn plan_of_leaving(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView) -> Vec<Claim> {
     let takers = cell.takers().filter(|node| **node != me.id && cell.lives.contains_key(*node));
     let ring = Ring::new(takers.cloned());
-    let moved = |(slot, owner): (&Slot, &Owner)| {
-        let to = ring.owner(*slot)?;
-        let to = Node { id: to.clone(), boot: *cell.lives.get(to)?, cell: me.cell.clone() };
-        let (held, reason) = (Duration::ZERO, MoveReason::Drain);
-        planned_move(&MoveView { me, slot: *slot, owner: Some(owner), to: &to, held, reason }).ok()
-    };
-    rows.iter().filter_map(moved).collect()
+    let why = (MoveReason::Drain, Duration::ZERO);
+    rows.iter().filter_map(|(slot, owner)| move_of(*slot, owner, me, (cell, &ring), why)).collect()
+}
+
+/// The planned move (F2) of a slot of this node to whom a ring has for it, if that is another node which is there; with
+/// the reason goes how long the slot has been here.
+pub fn move_of(
+    slot: Slot,
+    owner: &Owner,
+    me: &Node,
+    (cell, ring): (&CellView, &Ring),
+    (reason, held): (MoveReason, Duration),
+) -> Option<Claim> {
+    let to = ring.owner(slot)?;
+    let to = Node { id: to.clone(), boot: *cell.lives.get(to)?, cell: me.cell.clone() };
+    planned_move(&MoveView { me, slot, owner: Some(owner), to: &to, held, reason }).ok()
 }
 
 /// Why a node could not settle what it owns. Claims that were made stay made.
@@ -182,7 +190,7 @@ pub async fn claim_slots(
     cell: &CellView,
     host: &Host,
 ) -> Result<Claimed, ClaimantError> {
-    let at = |slot: Slot| usize::from(slot.number());
+    let (ring, at) = (cell.ring(), |slot: Slot| usize::from(slot.number()));
     let (mut is_claimed, mut last) = (vec![false; SLOTS.into()], ClaimantError::Contended { open: 0 });
     for round in 0..ROUNDS_MAX {
         if round > 1 {
@@ -196,7 +204,7 @@ pub async fn claim_slots(
             }
             rows => rows?,
         };
-        let Plan { claims: wanted, denied } = plan(&rows, me, cell);
+        let Plan { claims: wanted, denied } = plan(&rows, me, cell, &ring);
         if wanted.is_empty() {
             // What an open outcome left applied counts as well: by now the rows say so.
             let ours = |(slot, owner): &(&Slot, &Owner)| is_claimed[at(**slot)] && *owner.node == *me;

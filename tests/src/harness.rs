@@ -10,7 +10,7 @@ pub use http::Reply;
 pub use scratch::Scratch;
 use serde_json::{Value, json};
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,8 @@ use tokio::process::{Child, ChildStdout, Command};
 
 /// A test that waits longer than this for one step hangs: it fails and says at what.
 pub const STEP_MAX: Duration = Duration::from_secs(60);
+/// How often it is looked whether a process is gone.
+const LOOK: Duration = Duration::from_millis(10);
 /// Bytes of a dead process's log that a failure shows.
 const LOG_TAIL_BYTES: usize = 4096;
 
@@ -253,6 +255,17 @@ impl Node {
         http::send("GET", &format!("{}{}", self.base_url, path.trim_start_matches('/')), &[], Vec::new())
             .await
     }
+}
+
+/// Waits until whoever started these processes has taken note of their end: what they had locked is free then.
+#[allow(clippy::disallowed_methods)] // As `step`: only hanging is judged by the real clock.
+pub async fn gone(pids: &[u32]) -> Result<()> {
+    let gone = async {
+        while pids.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    step(&format!("processes {pids:?} to end"), gone).await
 }
 
 /// Sends a signal to a process that a [`Node`] told the pid of, or to that itself, by way of `kill(1)`: this crate has

@@ -5,14 +5,11 @@ use crate::serve::{text, waggle};
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use serde_json::{Value, json};
-use std::path::Path;
-use std::time::Duration;
 use tests::client::{Keys, Options};
-use tests::harness::{Node, Program, Serve, Starting, http, send, step};
+use tests::harness::{Node, Program, Serve, Starting, gone, http, send, step};
 
 /// Nodes beside the store.
 const NODES: usize = 2;
-const LOOK: Duration = Duration::from_millis(20);
 
 fn up() -> Serve {
     Serve { program: Program::Up(NODES), ..stage::plain(&[]) }
@@ -27,17 +24,6 @@ fn processes(node: &Node) -> Result<Vec<(String, u32, String)>> {
         Some((name.clone(), node.pid_of(&name).ok()?, url))
     };
     all.iter().map(|one| of(one).context("name, pid and URL of each")).collect()
-}
-
-/// Waits until none of them is there any more.
-#[allow(clippy::disallowed_methods, reason = "the outside looks at real processes")]
-async fn gone(pids: &[u32]) -> Result<()> {
-    let gone = async {
-        while pids.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    step("all processes of the cluster to end", gone).await
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! When a command that runs until it is told to stop is told so.
 
-use std::{io, thread};
+use std::{io, thread, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
+
+/// Threads get this long to end after everything was drained.
+pub(super) const THREADS_STOP: Duration = Duration::from_secs(2);
 
 /// Asks to stop: SIGTERM, Ctrl-C, or the end of stdin where that counts.
 pub(super) struct Stop {

@@ -1,22 +1,20 @@
 //! `waggle up`: a whole cluster on this machine, until it is told to stop.
 
-use super::{exit, stop::Stop};
+use super::{
+    announce::announce,
+    exit,
+    settings::Settings,
+    stop::{Stop, THREADS_STOP},
+};
 use crate::{
-    config::{self, Bootstrap, Format, Sources},
-    machine::{Machine, Threads},
+    config::{self, Format},
+    machine::{self, Machine, Threads},
     telemetry::Telemetry,
     up::{NODES_MAX, Up as Cluster, Wish},
 };
 use anyhow::Context;
-use clap::{Args, ValueEnum};
-use std::{
-    io::{IsTerminal, Write},
-    process::ExitCode,
-    time::Duration,
-};
-
-/// Threads get this long to end after everything was stopped.
-const THREADS_STOP: Duration = Duration::from_secs(2);
+use clap::Args;
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
 /// Run a whole cluster on this machine: nodes and a store as processes, behind one address.
 #[derive(Debug, Args)]
@@ -30,34 +28,15 @@ pub(super) struct Up {
     /// The one address for all; port 0 picks one [default: 127.0.0.1:8065].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// What an empty store is seeded with.
-    #[arg(long, value_enum)]
-    bootstrap: Option<Bootstrap>,
-    /// How log records are written to stderr.
-    #[arg(long, value_enum)]
-    log_format: Option<Format>,
-    /// Any setting, for all nodes; may be given many times.
-    #[arg(long, value_name = "SECTION.KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 impl Up {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let word =
-            |value: Option<Format>| value?.to_possible_value().map(|value| value.get_name().to_owned());
-        let flags = [
-            ("--data", "node", "data", self.data.clone()),
-            ("--listen", "gateway", "listen", self.listen.clone()),
-            ("--log-format", "log", "format", word(self.log_format)),
-        ];
-        let given =
-            |(flag, section, key, value): (_, _, _, Option<String>)| Some((flag, section, key, value?));
-        let config = config::load(Sources {
-            file: None,
-            environment: std::env::vars().collect(),
-            flags: flags.into_iter().filter_map(given).collect(),
-            sets: self.set.clone(),
-        })?;
+        let own = [("--data", "node", "data", self.data), ("--listen", "gateway", "listen", self.listen)];
+        let sets = self.settings.set.clone();
+        let config = config::load(self.settings.sources(None, own))?;
         let telemetry = Telemetry::start(&config.log)?;
         let text = config.log.format == Format::Text
             || config.log.format == Format::Auto && std::io::stderr().is_terminal();
@@ -65,9 +44,9 @@ impl Up {
             nodes: usize::from(self.nodes),
             data: config.node.data.clone(),
             listen: config.gateway.listen.clone(),
-            bootstrap: self.bootstrap.unwrap_or(config.node.bootstrap),
+            bootstrap: config.node.bootstrap,
             log_format: if text { "text" } else { "json" }.to_owned(),
-            sets: self.set,
+            sets,
             drain: Duration::from_millis(config.node.drain_timeout_ms),
         };
         let code = up(wish, &telemetry);
@@ -78,9 +57,7 @@ impl Up {
 
 /// Starts the cluster, runs it until it is asked to stop, drains it.
 fn up(wish: Wish, telemetry: &Telemetry) -> anyhow::Result<ExitCode> {
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "limit of open files could not be raised");
-    }
+    machine::raise_open_files();
     let machine = Machine::start(Threads { shards: 1, ..Threads::default() });
     let machine = machine.context("threads could not be started")?;
     let host = machine.host();
@@ -91,7 +68,7 @@ fn up(wish: Wish, telemetry: &Telemetry) -> anyhow::Result<ExitCode> {
             cluster = Cluster::start(host, wish, telemetry) => cluster?,
             () = stop.asked() => return Ok(true), // what was started ends with what starts it
         };
-        announce(&cluster, telemetry);
+        announce(&cluster.ready, None, telemetry);
         tokio::select! {
             () = cluster.watch() => {}
             () = stop.asked() => {}
@@ -107,18 +84,4 @@ fn up(wish: Wish, telemetry: &Telemetry) -> anyhow::Result<ExitCode> {
     let clean = stopped?;
     tracing::info!(clean, "stopped");
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(exit::NOT_DRAINED) })
-}
-
-/// Says that all nodes are ready: a banner for people, a line for programs.
-fn announce(cluster: &Cluster, telemetry: &Telemetry) {
-    let mut stdout = std::io::stdout();
-    tracing::info!(url = cluster.ready.base_url, "ready");
-    telemetry.flush();
-    let said = match stdout.is_terminal() {
-        true => writeln!(stdout, "{}", cluster.ready),
-        false => writeln!(stdout, "{}", cluster.ready.line()),
-    };
-    if let Err(error) = said.and_then(|()| stdout.flush()) {
-        tracing::warn!(%error, "nobody reads stdout");
-    }
 }

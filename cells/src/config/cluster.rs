@@ -52,10 +52,12 @@ impl Cluster {
                     "node.roles: a node without role {missing:?} needs other nodes: set cluster.credentials"
                 ));
             }
-            let given = [("seeds", !self.seeds.is_empty()), ("members", !self.members.is_empty())];
-            let given =
-                given.into_iter().chain([("store", !self.store.is_empty())]).find(|(_, given)| *given);
-            return match given {
+            let given = [
+                ("seeds", !self.seeds.is_empty()),
+                ("members", !self.members.is_empty()),
+                ("store", !self.store.is_empty()),
+            ];
+            return match given.into_iter().find(|(_, given)| *given) {
                 Some((key, _)) => Err(format!("cluster.{key}: other nodes need cluster.credentials")),
                 None => Ok(()),
             };

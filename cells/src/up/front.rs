@@ -71,7 +71,7 @@ impl Front {
         let look = async move {
             loop {
                 looking.host.sleep(LOOK).await;
-                looking.clone().look_around().await;
+                looking.look_around().await;
             }
         };
         let clients = async move {
@@ -98,7 +98,7 @@ impl Front {
     }
 
     /// Asks all nodes whether they are ready.
-    pub(super) async fn look_around(self: Arc<Self>) {
+    pub(super) async fn look_around(&self) {
         let looks = self.places.iter().map(|place| async {
             let is_ready =
                 matches!(self.host.timeout(ANSWER_WITHIN, ask(&place.address)).await, Ok(Ok(true)));

@@ -5,10 +5,11 @@
 
 use super::HANDED_AT_ONCE;
 use crate::{
-    claimant::CellView,
+    claimant::{CellView, move_of},
     claims::Claim,
-    fence::{HOLD_MIN, MoveReason, MoveView, planned_move},
+    fence::{HOLD_MIN, MoveReason},
     node::{BootId, Node, NodeId},
+    ring::Ring,
     slots::Slot,
     table::Owner,
 };
@@ -35,12 +36,12 @@ pub(super) struct Balance {
 }
 
 impl Balance {
-    /// What to move now. `own`: what this node owns.
+    /// What to move now. `own`: what this node owns; with the cell goes its ring.
     pub(super) fn moves(
         &mut self,
         own: &BTreeMap<Slot, Owner>,
         me: &Node,
-        cell: &CellView,
+        (cell, ring): (&CellView, &Ring),
         now: Duration,
     ) -> Vec<Claim> {
         let standing = Standing {
@@ -61,13 +62,9 @@ impl Balance {
         if now.saturating_sub(self.calm_since) < HOLD_MIN {
             return Vec::new();
         }
-        let ring = cell.ring();
         let moved = |(slot, owner): (&Slot, &Owner)| {
-            let to = ring.owner(*slot).filter(|to| **to != me.id)?;
-            let to = Node { id: to.clone(), boot: *cell.lives.get(to)?, cell: me.cell.clone() };
             let held = now.saturating_sub(self.held.get(slot)?.1);
-            let reason = MoveReason::Balance;
-            planned_move(&MoveView { me, slot: *slot, owner: Some(owner), to: &to, held, reason }).ok()
+            move_of(*slot, owner, me, (cell, ring), (MoveReason::Balance, held))
         };
         own.iter().filter_map(moved).take(HANDED_AT_ONCE).collect()
     }
@@ -94,19 +91,24 @@ mod tests {
             ..CellView::starting(members)
         }
     }
+    /// What moves at this second.
+    fn at(balance: &mut Balance, own: &BTreeMap<Slot, Owner>, up: &[&str], second: u32) -> Vec<Claim> {
+        let cell = cell(up);
+        balance.moves(own, &node("a"), (&cell, &cell.ring()), second * SECOND)
+    }
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn what_the_ring_has_for_a_node_that_is_back_goes_to_it_some_at_a_time_and_not_at_once() {
         let (mut balance, mut own, me) = (Balance::default(), own(), node("a"));
-        assert!(balance.moves(&own, &me, &cell(&[]), 20 * SECOND).is_empty(), "nobody is there to take them");
-        assert!(balance.moves(&own, &me, &cell(&["b"]), 50 * SECOND).is_empty(), "it has only just come");
-        assert!(balance.moves(&own, &me, &cell(&["b"]), 59 * SECOND).is_empty());
+        assert!(at(&mut balance, &own, &[], 20).is_empty(), "nobody is there to take them");
+        assert!(at(&mut balance, &own, &["b"], 50).is_empty(), "it has only just come");
+        assert!(at(&mut balance, &own, &["b"], 59).is_empty());
         let ring = cell(&["b"]).ring();
         let astray = own.keys().filter(|slot| ring.owner(**slot) != Some(&me.id)).count();
         let mut moved = 0;
         for look in 0..100 {
-            let moves = balance.moves(&own, &me, &cell(&["b"]), (60 + look) * SECOND);
+            let moves = at(&mut balance, &own, &["b"], 60 + look);
             assert!(moves.len() <= HANDED_AT_ONCE);
             for claim in &moves {
                 assert_eq!((claim.to.node.as_str(), claim.from_epoch, claim.to.epoch), ("b", 1, 2));
@@ -121,16 +123,16 @@ mod tests {
     #[test]
     fn what_came_a_moment_ago_stays_and_nothing_moves_while_nodes_come_and_go() {
         let (mut balance, mut own, me) = (Balance::default(), own(), node("a"));
-        balance.moves(&own, &me, &cell(&["b"]), SECOND);
+        at(&mut balance, &own, &["b"], 1);
         let ring = cell(&["b"]).ring();
         let late = *own.keys().find(|slot| ring.owner(**slot) != Some(&me.id)).unwrap();
         own.get_mut(&late).unwrap().epoch = 5;
-        balance.moves(&own, &me, &cell(&["b"]), 8 * SECOND);
-        let moves = balance.moves(&own, &me, &cell(&["b"]), 12 * SECOND);
+        at(&mut balance, &own, &["b"], 8);
+        let moves = at(&mut balance, &own, &["b"], 12);
         assert!(moves.len() == HANDED_AT_ONCE && moves.iter().all(|claim| claim.slot != late));
-        for at in 13..60 {
-            let up: &[&str] = if at % 9 == 0 { &[] } else { &["b"] };
-            assert!(balance.moves(&own, &me, &cell(up), at * SECOND).is_empty() || at < 18, "{at}");
+        for second in 13..60 {
+            let up: &[&str] = if second % 9 == 0 { &[] } else { &["b"] };
+            assert!(at(&mut balance, &own, up, second).is_empty() || second < 18, "{second}");
         }
     }
 }

@@ -222,8 +222,13 @@ fn survivors_of_three_share_the_slots_of_the_lost_one_without_overlap() {
     let lost = node("m", 1);
     let cell = CellView { gone: [(lost.id.clone(), true)].into(), ..CellView::starting(all) };
     let rows = all_of(&lost, 4);
-    let of =
-        |name| plan(&rows, &node(name, 1), &cell).claims.into_iter().map(|c| c.slot).collect::<BTreeSet<_>>();
+    let of = |name| {
+        plan(&rows, &node(name, 1), &cell, &cell.ring())
+            .claims
+            .into_iter()
+            .map(|c| c.slot)
+            .collect::<BTreeSet<_>>()
+    };
     let (n, p) = (of("n"), of("p"));
     assert_eq!((n.len() + p.len(), n.intersection(&p).count()), (4096, 0));
     assert!(n.len() > 1300 && p.len() > 1300, "{} and {}", n.len(), p.len());
@@ -234,7 +239,7 @@ fn one_of_three_that_sees_nobody_claims_nothing() {
     let names = members(&["m", "p"]);
     let gone = names.into_iter().map(|name| (name, true)).collect();
     let cell = CellView { gone, ..CellView::starting(members(&["m", "n", "p"])) };
-    let planned = plan(&all_of(&node("m", 1), 4), &node("n", 1), &cell);
+    let planned = plan(&all_of(&node("m", 1), 4), &node("n", 1), &cell, &cell.ring());
     assert_eq!((planned.claims.len(), planned.denied.len()), (0, 4096));
     assert!(planned.denied.iter().all(|(_, why)| *why == ClaimDenied::Minority { up: 1, members: 3 }));
 }
@@ -247,7 +252,7 @@ fn a_slot_of_an_earlier_life_is_free_and_one_of_the_present_life_is_not() {
         ..CellView::starting(cell.clone())
     };
     let rows = all_of(&node("m", 1), 4);
-    assert_eq!(plan(&rows, &me, &view(1)).claims, []);
-    let planned = plan(&rows, &me, &view(2));
+    assert_eq!(plan(&rows, &me, &view(1), &view(1).ring()).claims, []);
+    let planned = plan(&rows, &me, &view(2), &view(2).ring());
     assert!(planned.claims.len() > 1000, "its share of the slots of the earlier life");
 }

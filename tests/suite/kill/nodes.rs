@@ -7,15 +7,13 @@
 
 use super::book::Book;
 use super::load::Crowd;
-use super::{at_work, judge, number, within};
+use super::{at_work, judge, number};
 use crate::native::stage::{self, Stage};
 use anyhow::{Result, ensure};
 use cluster::host::Entropy;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use tests::harness::{Node, Program, Serve, send, step};
+use tests::harness::{Node, Program, Serve, gone, send, step};
 
 /// Nodes beside the store.
 const NODES: usize = 3;
@@ -24,7 +22,6 @@ const STORE: &str = "store";
 const ACKS_BETWEEN_MIN: u64 = 500;
 /// Sessions of a node that is stopped leave within a second.
 const DRAIN_WINDOW: (&str, &str) = ("WAGGLE_NODE__DRAIN_WINDOW_MS", "1000");
-const LOOK: Duration = Duration::from_millis(10);
 
 /// The cluster, and those of its processes that were started again.
 struct Cluster<'a> {
@@ -39,7 +36,7 @@ impl Cluster<'_> {
         let Some(node) = self.again.remove(name) else {
             let pid = self.stage.node.pid_of(name)?;
             send(pid, signal)?;
-            return step(&format!("{name} to be gone"), gone(pid)).await;
+            return gone(&[pid]).await;
         };
         match signal {
             libc::SIGTERM => {
@@ -57,13 +54,6 @@ impl Cluster<'_> {
         let node = Node::serve(Serve { program, data, env: self.env.clone(), ..Serve::default() }).await?;
         self.again.insert(name.to_owned(), node);
         Ok(())
-    }
-}
-
-/// Waits until whoever started a process has taken note of its end: what it had locked is free then.
-async fn gone(pid: u32) {
-    while Path::new(&format!("/proc/{pid}")).exists() {
-        within(LOOK, std::future::pending::<()>()).await;
     }
 }
 
