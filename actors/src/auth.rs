@@ -14,7 +14,8 @@ pub const TOKEN_BYTES_MAX: usize = 256;
 /// Random bytes in a token.
 const TOKEN_RANDOM_BYTES: usize = 24;
 
-const REVOKED: Refusal = Refusal::Named("token_revoked");
+/// The token has ended.
+pub(crate) const REVOKED: Refusal = Refusal::Named("token_revoked");
 
 /// A caller that has been recognised: the login, what kind of token it showed, and who that is now.
 #[derive(Debug, Clone, PartialEq)]

@@ -69,6 +69,10 @@ impl Conversation {
     pub fn has(&self, user: &UserId) -> bool {
         self.members.contains(user)
     }
+    /// How many members it has.
+    pub fn size(&self) -> usize {
+        self.members.len()
+    }
     /// The message as it is in memory.
     pub fn message(&self, us: Micros) -> Option<Arc<MessageRow>> {
         self.rows.get(us)

@@ -31,9 +31,11 @@ use cluster::slots::Slot;
 use cluster::slots::told::ToldSlots;
 use cluster::table::Table;
 use company::{Company, Leave};
+use futures::stream::{self, StreamExt};
 use inspect::{FACTS, Facts, Others};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -45,6 +47,8 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// its end within seconds.
 const LATE_LOOKS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
 
+/// Channels that are woken, or looked at, at a time: a node that takes over for a busy one has thousands before it.
+const WAKES_AT_ONCE: usize = 32;
 /// First and longest pause between attempts to wake channels.
 const WAKE_PAUSE_FIRST: Duration = Duration::from_millis(200);
 const WAKE_PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -162,12 +166,13 @@ impl Node {
         if let Some(company) = &company {
             company.board.offer(FACTS, Roles::ALL, Arc::new(facts.clone()));
         }
-        let kept = company.zip(peers).map(|(company, peers)| company.keep(&context, &pilot, peers, &relay));
+        let kept =
+            company.zip(peers.clone()).map(|(company, peers)| company.keep(&context, &pilot, peers, &relay));
         let (leave, others) = kept.unzip();
         if leave.is_none() {
             host.spawn("wake", wake(context.clone(), exclusive));
         }
-        host.spawn("lost slots", replace_lost(context.clone(), lost, relay));
+        host.spawn("lost slots", replace_lost(context.clone(), lost, (relay, peers)));
         let node = Self { context, gateway, me, claimed: claimed.claimed, root, leave, others, facts };
         host.spawn("replaced", node.clone().leave_when_replaced(tenure));
         Ok(node)
@@ -228,9 +233,14 @@ async fn wake(context: Context, exclusive: bool) {
     let looks = if exclusive { &[] } else { &LATE_LOOKS[..] };
     for wait in looks {
         context.host.sleep(*wait).await;
+        let looks = stream::iter(last_active(&context).await).map(async |log| {
+            let tail = load::tail(&*context.store, &log).await;
+            (log, tail)
+        });
+        let mut looks = pin!(looks.buffered(WAKES_AT_ONCE));
         let mut moved = Vec::new();
-        for log in last_active(&context).await {
-            match load::tail(&*context.store, &log).await {
+        while let Some((log, tail)) = looks.next().await {
+            match tail {
                 Ok(tail) if tails.get(&log) == Some(&tail) => {}
                 Ok(tail) => {
                     context.router.tail_seen(&log, tail);
@@ -257,9 +267,14 @@ async fn wake_all(context: &Context, mut asleep: Vec<LogId>, tails: &mut BTreeMa
 
 /// Wakes channels; answers which of them may be woken later.
 async fn wake_each(context: &Context, logs: Vec<LogId>, tails: &mut BTreeMap<LogId, u64>) -> Vec<LogId> {
+    let wakes = stream::iter(logs).map(async |log| {
+        let replay = context.router.read(&log, NO_EVENTS, 1).await;
+        (log, replay)
+    });
+    let mut wakes = pin!(wakes.buffered(WAKES_AT_ONCE));
     let mut failed = Vec::new();
-    for log in logs {
-        match context.router.read(&log, NO_EVENTS, 1).await {
+    while let Some((log, replay)) = wakes.next().await {
+        match replay {
             Ok(replay) => _ = tails.insert(log, replay.tail),
             Err(error) => {
                 tracing::warn!(?log, %error, "channel could not be woken");
@@ -297,11 +312,16 @@ fn pauses() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(WAKE_PAUSE_FIRST), longer).take(WAKE_ATTEMPTS_MAX)
 }
 
-/// A slot's actor that has ended is forgotten by nobody: the relay listens again at the next one, and channels with
-/// something to do are woken there.
-async fn replace_lost(context: Context, lost: ToldSlots, relay: mpsc::Sender<RelayMessage>) {
+/// A slot's actor that has ended is forgotten by nobody: the relays listen again at the next one, this node's and those
+/// of peers, and channels with something to do are woken there.
+async fn replace_lost(
+    context: Context,
+    lost: ToldSlots,
+    (relay, peers): (mpsc::Sender<RelayMessage>, Option<Peers>),
+) {
     loop {
         let slots = lost.next().await;
+        peers.iter().for_each(|peers| peers.slots_anew(&slots));
         if relay.send(RelayMessage::Renew(slots.clone())).await.is_err() {
             return;
         }

@@ -16,7 +16,7 @@ use prost::Message;
 use proto::id::{IdError, UserId};
 use proto::refusal::Refusal;
 use proto::v1;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Why bytes are not what a peer of this build says. Nothing was done about them.
@@ -113,6 +113,8 @@ pub enum PeerNotice {
     /// The owner to a gateway: somebody types. Apart from `Typing`: two nodes that both believe to own a channel would
     /// tell each other for ever.
     Typed(LogId, UserId),
+    /// The owner to a gateway: the actors of these slots have ended, and with them who listened there.
+    SlotsAnew(BTreeSet<Slot>),
     /// A gateway to the owner: somebody types.
     Typing(LogId, UserId),
     /// A gateway to the owner: the last listener of a channel left, in this life of the gateway.

@@ -13,10 +13,11 @@ use crate::store::StoreError;
 use bytes::Bytes;
 use cluster::link::Class;
 use cluster::node::{BootId, NodeId};
+use cluster::slots::Slot;
 use cluster::switchboard::{CallError, Service, Switchboard};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -47,11 +48,13 @@ impl Peer {
     }
     /// Tells it something; false when there is no room on the way or no link.
     pub fn tell(&self, notice: &PeerNotice) -> bool {
-        self.tell_bytes(notice.encode())
+        // The end of a subscription must not arrive behind the next one, which is a call.
+        let class = if matches!(notice, PeerNotice::Unsubscribe(..)) { Class::Urgent } else { Class::Normal };
+        self.board.notify(&self.node, class, CHANNELS, notice.encode()).is_ok()
     }
-    /// The same, encoded before.
-    pub fn tell_bytes(&self, notice: Bytes) -> bool {
-        self.board.notify(&self.node, Class::Normal, CHANNELS, notice).is_ok()
+    /// Passes events on that were encoded before.
+    pub fn deliver(&self, events: Bytes) -> bool {
+        self.board.notify(&self.node, Class::Normal, CHANNELS, events).is_ok()
     }
 }
 
@@ -81,8 +84,16 @@ struct Shared {
     board: Switchboard,
     /// This life of this node.
     boot: BootId,
-    /// Gateways that listen here, each in one of its lives.
-    gateways: Mutex<BTreeMap<NodeId, (BootId, GatewaySink)>>,
+    /// Gateways that listen here.
+    gateways: Mutex<BTreeMap<NodeId, Listening>>,
+}
+
+/// A gateway that listens, in one of its lives.
+struct Listening {
+    boot: BootId,
+    sink: GatewaySink,
+    /// Slots in which it has to listen again, and was not told yet.
+    anew: BTreeSet<Slot>,
 }
 
 impl Peers {
@@ -107,30 +118,47 @@ impl Peers {
         let answer = self.0.board.call(node, Class::Urgent, CHANNELS, call.encode(), ANSWER_WITHIN);
         async move { Ok(PeerAnswer::decode(answer.await?)?) }
     }
-    /// Tells all gateways that listen here the tails that moved.
+    /// Tells all gateways that listen here the tails that moved, and slots in which they were not told to listen again.
     pub fn beacon(&self) {
-        let sinks: Vec<GatewaySink> = self.gateways().values().map(|(_, sink)| sink.clone()).collect();
+        let sinks: Vec<GatewaySink> = self.gateways().values().map(|known| known.sink.clone()).collect();
         sinks.iter().for_each(GatewaySink::beacon);
+        self.tell_anew();
+    }
+    /// The actors of these slots have ended, and with them who listened there: all gateways subscribe again. Whoever
+    /// cannot be told now is told with a next beacon.
+    pub fn slots_anew(&self, slots: &BTreeSet<Slot>) {
+        self.gateways().values_mut().for_each(|known| known.anew.extend(slots));
+        self.tell_anew();
+    }
+    fn tell_anew(&self) {
+        for (node, known) in self.gateways().iter_mut().filter(|(_, known)| !known.anew.is_empty()) {
+            let is_told = cluster::planted!(EndOfSlotUntold)
+                || self.peer(node).tell(&PeerNotice::SlotsAnew(known.anew.clone()));
+            if is_told {
+                known.anew.clear();
+            }
+        }
     }
 
-    fn gateways(&self) -> MutexGuard<'_, BTreeMap<NodeId, (BootId, GatewaySink)>> {
+    fn gateways(&self) -> MutexGuard<'_, BTreeMap<NodeId, Listening>> {
         self.0.gateways.lock().unwrap_or_else(PoisonError::into_inner)
     }
     /// The way to a gateway that listens.
     fn gateway(&self, node: &NodeId, boot: BootId) -> GatewaySink {
         let mut gateways = self.gateways();
         match gateways.get(node) {
-            Some((known, sink)) if *known == boot => sink.clone(),
+            Some(known) if known.boot == boot => known.sink.clone(),
             _ => {
                 let sink = GatewaySink::to(self.peer(node));
-                gateways.insert(node.clone(), (boot, sink.clone()));
+                let listening = Listening { boot, sink: sink.clone(), anew: BTreeSet::new() };
+                gateways.insert(node.clone(), listening);
                 sink
             }
         }
     }
     /// Whether that life of a gateway is the one that listens here.
     fn is_present(&self, node: &NodeId, boot: BootId) -> bool {
-        self.gateways().get(node).is_some_and(|(known, _)| *known == boot)
+        self.gateways().get(node).is_some_and(|known| known.boot == boot)
     }
 }
 
@@ -184,6 +212,14 @@ impl PeerService {
         }
     }
 
+    /// No beacon would find what is missed without a subscription: the relay is told for certain.
+    fn listen_anew(&self, slots: BTreeSet<Slot>) {
+        let relay = self.relay.clone();
+        self.router.host().spawn("listen anew", async move {
+            let _ = relay.send(RelayMessage::Renew(slots)).await;
+        });
+    }
+
     fn told(&self, from: &NodeId, notice: PeerNotice) {
         // A relay whose mailbox is full finds what it missed by the next beacon.
         let relay = |message| drop(self.relay.try_send(message));
@@ -191,6 +227,7 @@ impl PeerService {
             PeerNotice::Deliver(events) => relay(RelayMessage::Deliver(events)),
             PeerNotice::Beacon(tails) => relay(RelayMessage::Beacon(tails)),
             PeerNotice::Typed(log, user) => relay(RelayMessage::Typing(log, user)),
+            PeerNotice::SlotsAnew(slots) => self.listen_anew(slots),
             PeerNotice::Typing(log, user) => self.router.typing_here(&log, user),
             PeerNotice::Unsubscribe(log, boot) => {
                 if self.peers.is_present(from, boot) {
@@ -225,13 +262,7 @@ impl Service for PeerService {
     fn peer(&self, peer: &NodeId, boot: Option<BootId>) {
         match boot {
             // What its channels told meanwhile did not come: listen anew.
-            Some(_) => {
-                let relay = self.relay.clone();
-                let owned = self.router.slots_of(peer);
-                self.router.host().spawn("listen anew", async move {
-                    let _ = relay.send(RelayMessage::Renew(owned)).await;
-                });
-            }
+            Some(_) => self.listen_anew(self.router.slots_of(peer)),
             // It listens anew when it is back.
             None => {
                 self.peers.gateways().remove(peer);

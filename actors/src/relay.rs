@@ -15,7 +15,7 @@ use crate::store::{LogId, READ_ROWS_MAX};
 use cluster::host::Host;
 use cluster::slots::Slot;
 use order::{Arrived, Order};
-use proto::id::UserId;
+use proto::id::{ChannelId, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub enum RelayMessage {
     Subscribed(LogId, Option<u64>),
     /// Actors of these slots have ended, and with them who listened there.
     Renew(BTreeSet<Slot>),
+    /// Owners of these slots are not heard from, and nobody takes their place.
+    Unheard(BTreeSet<Slot>),
     /// The owner's next actor answered a subscription with the log's tail; `None`: it could not.
     Renewed(LogId, Option<u64>),
     /// A gap was read; `None`: it could not be.
@@ -107,11 +109,12 @@ impl Relay {
             RelayMessage::Typing(log, user) => self.typing(&log, &user),
             RelayMessage::Follow(log, shard, answer) => self.follow(log, shard, answer),
             RelayMessage::Unfollow(log, shard) => self.unfollow(&log, shard),
-            RelayMessage::Subscribed(log, tail) => self.subscribed(&log, tail),
+            RelayMessage::Subscribed(log, tail) => self.subscribed(&log, tail).await,
             RelayMessage::Renew(slots) => {
                 let lost = |log: &&LogId| slots.contains(&Router::slot(log));
                 self.logs.keys().filter(lost).for_each(|log| self.renew(log.clone()));
             }
+            RelayMessage::Unheard(slots) => self.unheard(&slots).await,
             RelayMessage::Renewed(log, tail) => self.renewed(log, tail).await,
             RelayMessage::Repaired(log, read) => {
                 let Some(upstream) = self.logs.get_mut(&log) else { return };
@@ -124,7 +127,10 @@ impl Relay {
     async fn deliver(&mut self, events: &Arc<[Arc<Delivery>]>) {
         let Some(first) = events.first() else { return };
         let log = first.log.clone();
-        let Some(upstream) = self.logs.get_mut(&log) else { return };
+        let Some(upstream) = self.logs.get_mut(&log) else {
+            // The owner was not told that nobody listens any more, or has not heard it yet.
+            return self.router.unsubscribe(&log, self.name.clone());
+        };
         let arrived = upstream.order.arrive(events);
         self.act(&log, arrived).await;
     }
@@ -163,6 +169,17 @@ impl Relay {
         }
     }
 
+    /// Sessions look up what the own logs of their users would have told them.
+    async fn unheard(&self, slots: &BTreeSet<Slot>) {
+        let is_own =
+            |log: &LogId| matches!(log.channel, ChannelId::User(_)) && slots.contains(&Router::slot(log));
+        for (log, upstream) in self.logs.iter().filter(|(log, _)| is_own(log)) {
+            for shard in &upstream.shards {
+                let _ = self.shards[*shard].send(ShardMessage::Unheard(log.clone())).await;
+            }
+        }
+    }
+
     fn follow(&mut self, log: LogId, shard: usize, answer: FollowAnswer) {
         let upstream = self.logs.entry(log.clone()).or_default();
         let alone = upstream.shards.is_empty() && upstream.waiting.is_empty();
@@ -184,24 +201,24 @@ impl Relay {
         }
     }
 
-    fn subscribed(&mut self, log: &LogId, tail: Option<u64>) {
+    async fn subscribed(&mut self, log: &LogId, tail: Option<u64>) {
         let Some(upstream) = self.logs.get_mut(log) else {
             return self.router.unsubscribe(log, self.name.clone());
         };
-        match tail {
-            Some(tail) => {
-                upstream.ready = true;
-                upstream.order.start(tail);
-            }
-            None => {
-                self.logs.remove(log);
-                // The owner may have entered this gateway before it failed to answer.
-                self.router.unsubscribe(log, self.name.clone());
-            }
-        }
-        let Some(upstream) = self.logs.get_mut(log) else { return };
+        let Some(tail) = tail else {
+            self.logs.remove(log);
+            // The owner may have entered this gateway before it failed to answer.
+            return self.router.unsubscribe(log, self.name.clone());
+        };
+        upstream.ready = true;
+        upstream.order.start(tail);
         let last = upstream.order.last();
         std::mem::take(&mut upstream.waiting).into_iter().for_each(|answer| _ = answer.send(Some(last)));
+        // An event of an earlier subscription may have come first: what followed it then is missing.
+        if !cluster::planted!(SubscribedTailIgnored) {
+            let arrived = upstream.order.tail(tail);
+            self.act(log, arrived).await;
+        }
     }
 
     fn renew(&self, log: LogId) {

@@ -103,6 +103,17 @@ impl Router {
         let table = self.table().now();
         Slot::all().filter(|slot| table.owner(*slot).is_some_and(|owner| owner.node.id == *node)).collect()
     }
+    /// Other nodes that own slots, as far as is known.
+    pub fn owners(&self) -> BTreeSet<NodeId> {
+        let (table, me) = (self.table().now(), self.0.pilot.routes.me());
+        let mut owners = BTreeSet::new();
+        for owner in Slot::all().filter_map(|slot| table.owner(slot)).filter(|owner| owner.node.id != me.id) {
+            if !owners.contains(&owner.node.id) {
+                owners.insert(owner.node.id.clone());
+            }
+        }
+        owners
+    }
     /// Time, chance, tasks.
     pub fn host(&self) -> &Host {
         &self.0.pilot.host

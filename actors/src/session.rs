@@ -64,6 +64,8 @@ pub enum ToSession {
     Again(u32),
     /// A frame that some other task made for this client.
     Frame(Box<Bytes>),
+    /// What the user's own log would tell has to be looked up.
+    Unheard,
     /// Time to ping.
     Tick,
     /// The node stops: the client is to leave after this long.
@@ -108,6 +110,8 @@ struct Session {
     /// Joins, as in `joins`, of conversations in which an older membership is still being replayed.
     rejoins: Vec<(ChannelId, u64)>,
     doubts: Vec<ChannelId>,
+    /// Whether the token still stands is to be looked up.
+    is_unheard: bool,
     wanted: Vec<(u64, Vec<proto::v1::Cursor>)>,
     echoes: VecDeque<String>,
     /// Where and when the user was last said to be typing.

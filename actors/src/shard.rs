@@ -31,6 +31,8 @@ pub enum ShardMessage {
     Events(Arc<[Arc<Delivery>]>),
     /// Somebody types.
     Typing(LogId, UserId),
+    /// The owner of a user's log is not heard from.
+    Unheard(LogId),
     /// A session begins; answers its number here.
     Open(Listener, oneshot::Sender<u32>),
     /// A session is over; the logs that it followed.
@@ -149,6 +151,12 @@ impl Shard {
         match message {
             ShardMessage::Events(events) => self.events(&events),
             ShardMessage::Typing(log, user) => self.typing(&log, &user),
+            ShardMessage::Unheard(log) => {
+                let listeners =
+                    self.logs.get(&log).map(|entry| entry.listeners.as_slice()).unwrap_or_default();
+                let sessions = listeners.iter().filter_map(|number| self.sessions.get(number));
+                sessions.for_each(|session| session.give_transient(ToSession::Unheard));
+            }
             ShardMessage::Open(listener, answer) => {
                 self.next = self.next.wrapping_add(1);
                 if let Some(reason) = self.leaving {

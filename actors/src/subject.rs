@@ -161,6 +161,13 @@ impl Subject {
             conversation.durable(seq);
         }
     }
+    /// How many it reaches: a conversation's members, or the one whose log it is. A workspace's log does not count.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Conversation(conversation) => conversation.size(),
+            Self::User(_) | Self::Workspace(_) => 1,
+        }
+    }
     /// Whether what happens here may be told to this user: of a conversation, only to its members.
     pub fn concerns(&self, user: &UserId) -> bool {
         match self {

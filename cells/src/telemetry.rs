@@ -119,6 +119,10 @@ fn describe() {
         "store_qps",
         "Calls of the store, by operation; its rate is queries per second."
     );
+    metrics::describe_histogram!(
+        "fan_out_ratio",
+        "Copies of an event, one for each gateway node that listens, by the size of the conversation."
+    );
     metrics::describe_counter!(
         "api_calls_total",
         "Calls of the Web API, by method and whether they were ok."

@@ -9,6 +9,7 @@
 //! Never does: take a slot from a node whose link is up, or touch what a channel is.
 
 mod balance;
+mod known;
 pub mod sight;
 
 use crate::{
@@ -19,15 +20,15 @@ use crate::{
     host::Host,
     link::Class,
     node::{Node, NodeId},
-    ring::Ring,
     router::Router,
     slots::Slot,
     switchboard::Switchboard,
-    table::Owner,
+    table::{Owner, SlotTable},
 };
 use arc_swap::ArcSwap;
 use balance::Balance;
 use futures::future::{Either, select};
+use known::Known;
 use sight::{CELL, Sight, Sights};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,6 +72,14 @@ pub struct Charm {
     departure: Departure,
     is_leaving: bool,
     balance: Balance,
+    known: Known,
+    quiet: Option<Quiet>,
+}
+
+/// A table and a cell in which nothing is to be repaired: as long as both stay so nothing is decided again.
+struct Quiet {
+    table: Arc<SlotTable>,
+    cell: Arc<CellView>,
 }
 
 /// The cell as a manager has seen it last. Cheap to clone.
@@ -142,7 +151,8 @@ impl Charm {
         let (sights, started) = (Sights::new(routes.clone()), host.monotonic());
         let (told, read, (departs, asked)) = (Told::default(), started, mpsc::channel(1));
         let (departure, is_leaving) = (Departure(departs), false);
-        let shown = Arc::new(ArcSwap::from_pointee(CellView::starting(members.clone())));
+        let cell = CellView::starting(members.clone());
+        let (known, shown) = (Known::new(&cell), Arc::new(ArcSwap::from_pointee(cell)));
         Self {
             host,
             me,
@@ -160,6 +170,8 @@ impl Charm {
             departure,
             is_leaving,
             balance: Balance::default(),
+            known,
+            quiet: None,
         }
     }
 
@@ -188,16 +200,17 @@ impl Charm {
             };
             self.is_leaving |= asked.is_some();
             let loop_lag = self.host.monotonic().saturating_sub(due);
+            self.learn();
             let cell = Arc::new(self.look(loop_lag));
+            self.known.places(&cell);
             self.shown.store(cell.clone());
             self.tell(cell.gone.keys().cloned().collect());
             self.read_again().await;
             match self.is_leaving {
                 true => self.hand_over(&cell).await,
                 false => {
-                    let ring = cell.ring();
-                    self.repair(&cell, &ring).await;
-                    self.level(&cell, &ring).await;
+                    self.repair(&cell).await;
+                    self.level(&cell).await;
                 }
             }
             if let Some(asked) = asked {
@@ -207,17 +220,25 @@ impl Charm {
         }
     }
 
+    /// Works out what follows from the table, where that is another one than at the last look.
+    fn learn(&mut self) {
+        if self.known.learn(self.routes.table().now_full(), &self.me) {
+            let own = self.known.own().iter().map(|(slot, owner)| (*slot, owner.clone()));
+            self.balance.owns(own, self.host.monotonic());
+        }
+    }
+
     /// The cell as this node sees it.
     fn look(&self, loop_lag: Duration) -> CellView {
         let view = self.gossip.view();
         let (links, said) = (self.board.peers(), self.sights.said());
         let is_starting = self.host.monotonic().saturating_sub(self.started) < GRACE;
-        let others = self.owners().into_iter().chain(self.members.iter().cloned());
-        let is_gone = |node: &NodeId| {
-            let suspected = view.members.get(node).is_none_or(|seat| seat.is_suspected);
-            *node != self.me.id && !links.contains_key(node) && suspected && !is_starting
+        let others = self.known.owners().chain(&self.members);
+        let is_gone = |node: &&NodeId| {
+            let suspected = view.members.get(*node).is_none_or(|seat| seat.is_suspected);
+            **node != self.me.id && !links.contains_key(*node) && suspected && !is_starting
         };
-        let gone: BTreeSet<NodeId> = others.filter(is_gone).collect();
+        let gone: BTreeSet<NodeId> = others.filter(is_gone).cloned().collect();
         let agrees = |node: &NodeId| {
             let others = said.iter().filter(|(observer, _)| links.contains_key(*observer));
             others.into_iter().any(|(_, sight)| sight.gone.contains(node))
@@ -232,18 +253,6 @@ impl Charm {
     fn own(&self) -> BTreeMap<Slot, Owner> {
         let table = self.routes.table().now();
         table.owned_by(&self.me).filter_map(|(slot, _)| Some((slot, table.owner(slot)?.clone()))).collect()
-    }
-
-    /// Who owns slots, as far as is known.
-    fn owners(&self) -> BTreeSet<NodeId> {
-        let table = self.routes.table().now();
-        let mut owners = BTreeSet::new();
-        for owner in Slot::all().filter_map(|slot| table.owner(slot)) {
-            if !owners.contains(&owner.node.id) {
-                owners.insert(owner.node.id.clone());
-            }
-        }
-        owners
     }
 
     /// Tells all peers whom this node takes for gone, and whether it leaves.
@@ -285,15 +294,21 @@ impl Charm {
     }
 
     /// Takes what F1 lets this node take.
-    async fn repair(&self, cell: &CellView, ring: &Ring) {
-        let rows: BTreeMap<Slot, Owner> = {
-            let table = self.routes.table().now();
-            Slot::all().filter_map(|slot| Some((slot, table.owner(slot)?.clone()))).collect()
-        };
-        let wanted = plan(&rows, &self.me, cell, ring);
+    async fn repair(&mut self, cell: &Arc<CellView>) {
+        let table = self.routes.table().now_full();
+        let as_before = |quiet: &Quiet| Arc::ptr_eq(&quiet.table, &table) && quiet.cell.says_as(cell);
+        if self.quiet.as_ref().is_some_and(as_before) {
+            return;
+        }
+        let rows = Slot::all().filter_map(|slot| Some((slot, table.owner(slot)?.clone()))).collect();
+        let wanted = plan(&rows, &self.me, cell, self.known.ring());
         if let Some((slot, denied)) = wanted.denied.iter().find(|(_, denied)| is_worth_a_word(denied)) {
             tracing::debug!(%slot, %denied, "slot of a node that is gone is left");
         }
+        // Whoever runs late may be in time at the next look, with the same before it.
+        let is_late = wanted.denied.iter().any(|(_, denied)| matches!(denied, ClaimDenied::LoopLag { .. }));
+        let is_quiet = wanted.claims.is_empty() && !is_late;
+        self.quiet = is_quiet.then(|| Quiet { table, cell: cell.clone() });
         let mut claims = wanted.claims.into_iter().peekable();
         while claims.peek().is_some() {
             let slots = self.claim(claims.by_ref().take(CLAIMS_PER_CALL).collect()).await;
@@ -304,9 +319,10 @@ impl Charm {
     }
 
     /// Gives some of what this node owns to the nodes that the ring has for it, if it is time for that.
-    async fn level(&mut self, cell: &CellView, ring: &Ring) {
-        let (own, now) = (self.own(), self.host.monotonic());
-        let moves = self.balance.moves(&own, &self.me, (cell, ring), now);
+    async fn level(&mut self, cell: &CellView) {
+        self.learn();
+        let (me, now) = (self.me.clone(), self.host.monotonic());
+        let moves = self.balance.moves(&me, (cell, self.known.ring()), now);
         if !moves.is_empty() {
             let slots = self.claim(moves).await;
             tracing::debug!(slots, "slots given to whom the ring has for them");

@@ -60,7 +60,7 @@ impl CellView {
         self.members.iter().filter(|node| !self.gone.contains_key(*node))
     }
     /// Members that take slots.
-    fn takers(&self) -> impl Iterator<Item = &NodeId> {
+    pub fn takers(&self) -> impl Iterator<Item = &NodeId> {
         self.up().filter(|node| !self.leaving.contains(*node))
     }
     /// Whether another member takes slots, as far as is known.
@@ -70,6 +70,11 @@ impl CellView {
     /// The ring of those that take slots.
     pub fn ring(&self) -> Ring {
         Ring::new(self.takers().cloned())
+    }
+    /// Whether both say the same of everybody else, however late this node's loop runs.
+    pub fn says_as(&self, other: &Self) -> bool {
+        let Self { members, lives, gone, leaving, loop_lag: _ } = self;
+        (members, lives, gone, leaving) == (&other.members, &other.lives, &other.gone, &other.leaving)
     }
     /// Configured members that are up in our view.
     pub fn members_up(&self) -> usize {
@@ -150,7 +155,7 @@ pub fn move_of(
     (cell, ring): (&CellView, &Ring),
     (reason, held): (MoveReason, Duration),
 ) -> Option<Claim> {
-    let to = ring.owner(slot)?;
+    let to = ring.owner(slot).filter(|to| **to != me.id)?;
     let to = Node { id: to.clone(), boot: *cell.lives.get(to)?, cell: me.cell.clone() };
     planned_move(&MoveView { me, slot, owner: Some(owner), to: &to, held, reason }).ok()
 }

@@ -175,11 +175,17 @@ bugs! {
     PromiseBroken: "promise-broken" breaks "liveness",
     /// A session does not hear that its command got lost, and never sends it again.
     LostNotTold: "lost-not-told" breaks "liveness",
+    /// A relay whose log has begun by an event of an earlier subscription does not look at the tail of the new one.
+    SubscribedTailIgnored: "subscribed-tail-ignored" breaks "I4",
+    /// Gateways of other nodes do not hear that a slot's actor, and with it their subscriptions, has ended.
+    EndOfSlotUntold: "end-of-slot-untold" breaks "liveness",
     /// A channel that failed is not started again before somebody asks for it.
     NoEagerRestart: "no-eager-restart" breaks "liveness",
 
     /// A live session goes on after its token was revoked.
     RevokedStaysOpen: "revoked-stays-open" breaks "tokens",
+    /// A session whose user's log is not heard from keeps a token that was revoked.
+    UnheardTokenStands: "unheard-token-stands" breaks "tokens",
     /// A revoked token still logs in.
     RevokedLogsIn: "revoked-logs-in" breaks "tokens",
 

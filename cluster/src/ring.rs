@@ -13,7 +13,7 @@
 
 use crate::{
     node::NodeId,
-    slots::{BLOCKS, SLOTS_PER_BLOCK, Slot},
+    slots::{BLOCKS, Slot},
 };
 use hashring::HashRing;
 use std::{
@@ -60,21 +60,51 @@ impl Hash for Start {
     }
 }
 
-/// A ring of nodes; the same for the same set, in whatever order it came.
+/// Where slots should be with these nodes; the same for the same set, in whatever order it came. Worked out once:
+/// asking costs nothing.
 #[derive(Debug, Clone)]
 pub struct Ring {
     nodes: Vec<NodeId>,
-    ring: HashRing<Entry>,
-    /// Node at each place of the ring, in ring order.
-    order: Vec<usize>,
-    /// Place of entry (node, copy) in `order`.
-    places: Vec<usize>,
+    /// Number of the node of each lane, block by block; empty on an empty ring.
+    lanes: Vec<usize>,
 }
 
 impl Ring {
     /// The ring of these nodes.
     pub fn new(nodes: impl IntoIterator<Item = NodeId>) -> Self {
         let nodes: Vec<NodeId> = nodes.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let circle = Circle::new(&nodes);
+        let lanes = (0..BLOCKS).flat_map(|block| circle.lanes(block)).collect();
+        Self { nodes, lanes }
+    }
+    /// The nodes, by name.
+    pub fn nodes(&self) -> &[NodeId] {
+        &self.nodes
+    }
+    /// Who should own the slot; `None` on an empty ring.
+    pub fn owner(&self, slot: Slot) -> Option<&NodeId> {
+        let lane = slot.block() * LANES + slot.number() % LANES;
+        self.lanes.get(usize::from(lane)).map(|node| &self.nodes[*node])
+    }
+    /// Who should own each slot, in the order of slots; empty on an empty ring.
+    pub fn placement(&self) -> Vec<&NodeId> {
+        Slot::all().filter_map(|slot| self.owner(slot)).collect()
+    }
+}
+
+/// The entries of all nodes in the order of their hashes.
+struct Circle {
+    ring: HashRing<Entry>,
+    /// Node at each place, in order.
+    order: Vec<usize>,
+    /// Place of entry (node, copy) in `order`.
+    places: Vec<usize>,
+    /// Different nodes that a lane considers.
+    choices: usize,
+}
+
+impl Circle {
+    fn new(nodes: &[NodeId]) -> Self {
         let entries = nodes.iter().enumerate().flat_map(|(node, name)| {
             (0..ENTRIES_PER_NODE).map(move |copy| Entry { name: name.clone(), node, copy })
         });
@@ -86,25 +116,7 @@ impl Ring {
             places[place_of(&entry)] = order.len();
             order.push(entry.node);
         }
-        Self { nodes, ring, order, places }
-    }
-    /// The nodes, by name.
-    pub fn nodes(&self) -> &[NodeId] {
-        &self.nodes
-    }
-    /// Who should own the slot; `None` on an empty ring.
-    pub fn owner(&self, slot: Slot) -> Option<&NodeId> {
-        let lane = usize::from(slot.number() % LANES);
-        self.lanes(slot.block()).get(lane).map(|node| &self.nodes[*node])
-    }
-    /// Who should own each slot, in the order of slots; empty on an empty ring.
-    pub fn placement(&self) -> Vec<&NodeId> {
-        let block = |block| {
-            let lanes = self.lanes(block);
-            let of_slot = move |slot: u16| lanes.get(usize::from(slot % LANES)).copied();
-            (0..SLOTS_PER_BLOCK).filter_map(of_slot)
-        };
-        (0..BLOCKS).flat_map(block).map(|node| &self.nodes[node]).collect()
+        Self { ring, order, places, choices: LANE_CHOICES.min(nodes.len()) }
     }
     /// The node of each lane of a block.
     fn lanes(&self, block: u16) -> Vec<usize> {
@@ -119,14 +131,13 @@ impl Ring {
     /// The first [`LANE_CHOICES`] different nodes from a point on, once around.
     fn walk(&self, start: &Start) -> Vec<usize> {
         let first = self.ring.get(start).map_or(0, |entry| self.places[place_of(entry)]);
-        let choices = LANE_CHOICES.min(self.nodes.len());
-        let mut found = Vec::with_capacity(choices);
+        let mut found = Vec::with_capacity(self.choices);
         for node in self.order[first..].iter().chain(&self.order[..first]) {
+            if found.len() == self.choices {
+                break;
+            }
             if !found.contains(node) {
                 found.push(*node);
-            }
-            if found.len() == choices {
-                break;
             }
         }
         found

@@ -120,6 +120,10 @@ impl Table {
     pub fn now(&self) -> Guard<Arc<SlotTable>> {
         self.now.load()
     }
+    /// The state now, to keep.
+    pub fn now_full(&self) -> Arc<SlotTable> {
+        self.now.load_full()
+    }
     /// Takes what has a higher epoch than what is known and drops the rest; the slots that changed.
     pub fn apply(&self, news: &[(Slot, Owner)]) -> Vec<Slot> {
         let mut changed = Vec::new();

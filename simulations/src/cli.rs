@@ -4,6 +4,7 @@ mod bugs;
 mod check;
 mod list;
 mod membership;
+mod plan;
 mod pool;
 mod replay;
 mod run;
@@ -30,6 +31,8 @@ enum Verb {
     Replay(replay::Replay),
     /// Make the plan of a seed that breaks a promise as small as it can be.
     Shrink(shrink::Shrink),
+    /// Print the plan that a seed draws, to keep or to change.
+    Plan(plan::Plan),
     /// Run fresh seeds on all cores for a while.
     Soak(soak::Soak),
     /// Find every planted bug; for builds that have them.
@@ -53,6 +56,7 @@ impl Cli {
             Verb::Run(run) => run.run(),
             Verb::Replay(replay) => replay.run(),
             Verb::Shrink(shrink) => shrink.run(),
+            Verb::Plan(plan) => plan.run(),
             Verb::Soak(soak) => soak.run(),
             Verb::Bugs(bugs) => bugs.run(),
             Verb::Membership(membership) => Ok(membership.run()),

@@ -16,6 +16,7 @@ use crate::{
     },
     plan::{Deed, Device},
     promises::{heard, tenants},
+    stage::doors::Doors,
     world::{World, machine::MachineId, report::Violation, stream::SimStream},
 };
 use cluster::host::Host;
@@ -23,7 +24,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -52,8 +53,8 @@ pub struct Person {
     pub me: MachineId,
     /// Time and chance of its machine.
     pub host: Host,
-    /// Where the node that serves its workspace is found.
-    pub address: Arc<AtomicU32>,
+    /// Where nodes that serve its workspace are found.
+    pub doors: Doors,
     /// Its number in the plan.
     pub number: usize,
     /// How it connects.
@@ -126,7 +127,7 @@ impl Person {
     }
     /// A connection to the node.
     pub async fn connect(&self) -> Option<SimStream> {
-        let server = MachineId(self.address.load(Relaxed));
+        let server = self.doors.pick(self.host.entropy());
         self.world.count("visits", 1);
         let connecting = self.world.connect(self.me, server, PORT);
         self.host.timeout(PATIENCE, connecting).await.ok()?.ok()

@@ -97,6 +97,13 @@ pub enum Fault {
     LossyLink { one: usize, other: usize, one_in: u64, for_ms: u64 },
     /// A second node starts in the place of the first, which is only frozen and comes back.
     Takeover { site: usize, frozen_ms: u64 },
+    /// A node is stopped as an operator stops it, and started again after a while.
+    Stop { site: usize, down_ms: u64 },
+    /// Two nodes of a cell do not reach each other, or one of them its store; seats of the site are numbered, the last
+    /// one is the store's.
+    CellCut { site: usize, one: usize, other: usize, way: Way, for_ms: u64 },
+    /// What goes between the two is late, and one piece in so many lost and sent again.
+    GrayLink { site: usize, one: usize, other: usize, one_in: u64, late_ms: u64, for_ms: u64 },
 }
 
 /// Where an actor is made to panic: in code that a supervisor looks after.
@@ -168,6 +175,9 @@ kinds! {
     LinkCut "link-cut" "two nodes do not reach each other, both ways or one way";
     LossyLink "lossy-link" "a link between two nodes loses packets";
     Takeover "takeover" "a second node takes the place of one that is only frozen";
+    Stop "stop" "a node is stopped in order: it hands over what it has, and goes";
+    CellCut "cell-cut" "two nodes of a cell, or a node and the store, do not reach each other, both ways or one way";
+    GrayLink "gray-link" "between two nodes of a cell, or a node and the store, everything is late and some is lost";
 }
 
 impl Fault {
@@ -192,7 +202,10 @@ impl Fault {
             | Self::LyingStore { site, .. }
             | Self::Throttled { site, .. }
             | Self::Refused { site, .. }
-            | Self::Takeover { site, .. } => Some(*site),
+            | Self::Takeover { site, .. }
+            | Self::Stop { site, .. }
+            | Self::CellCut { site, .. }
+            | Self::GrayLink { site, .. } => Some(*site),
             _ => None,
         }
     }

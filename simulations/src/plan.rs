@@ -8,7 +8,10 @@
 pub mod draw;
 pub mod workload;
 
-use crate::{faults::Fault, world::network::Latency};
+use crate::{
+    faults::Fault,
+    world::{clock::Skew, machine::Hardware, network::Latency},
+};
 use proto::frame::WireForm;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -35,8 +38,8 @@ pub struct Plan {
     pub tight: bool,
 }
 
-/// A node and what it stands on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// A node, or a cell of several, and what it stands on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Site {
     /// Its clock runs ahead by this, microseconds.
@@ -48,6 +51,19 @@ pub struct Site {
     /// Longest time that its disk takes when it is well, ms.
     #[serde(default = "quick_access_ms")]
     pub access_ms: u64,
+    /// Its nodes. Several share the store, over links.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub nodes: usize,
+}
+
+/// Most sites are a node by itself.
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_one(nodes: &usize) -> bool {
+    *nodes == 1
 }
 
 /// Of a disk that nobody has to wait for.
@@ -195,6 +211,15 @@ impl Plan {
 }
 
 impl Site {
+    /// Several nodes share the store.
+    pub fn is_cell(&self) -> bool {
+        self.nodes > 1
+    }
+    /// What each of its nodes runs on.
+    pub fn hardware(&self) -> Hardware {
+        let skew = Skew { offset_us: self.offset_us, drift_ppm: self.drift_ppm };
+        Hardware { skew, blocking: self.access(), ..Hardware::default() }
+    }
     /// How long its disk takes when it is well.
     pub fn access(&self) -> Latency {
         (Duration::from_micros(100), Duration::from_millis(self.access_ms))

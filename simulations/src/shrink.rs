@@ -122,7 +122,8 @@ impl Shrinking<'_> {
         });
     }
 
-    /// Everything on one node, where no fault names another one; old messages and tight limits go too.
+    /// Everything on one site, where no fault names another one, and on as few nodes as can be; old messages and tight
+    /// limits go too.
     fn nodes(&mut self) {
         let mut one = self.plan.clone();
         one.workspaces.iter_mut().for_each(|workspace| workspace.site = 0);
@@ -130,6 +131,13 @@ impl Shrinking<'_> {
         if !others {
             one.sites.truncate(1);
             self.keep(one);
+        }
+        for fewer in [1, 2] {
+            let mut few = self.plan.clone();
+            few.sites.iter_mut().for_each(|site| site.nodes = site.nodes.min(fewer));
+            if self.keep(few) {
+                break;
+            }
         }
         let mut young = self.plan.clone();
         young.workspaces.iter_mut().flat_map(|workspace| &mut workspace.channels).for_each(|channel| {

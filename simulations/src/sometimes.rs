@@ -17,7 +17,7 @@ const WITH_OLD_LOGS: [FaultPoint; 1] = [FaultPoint::OldKeysRead];
 /// [`Refusal::CODES`], simulated days reach every one; one that they could not would be exempt here, as points are.
 const NAMED: &str = "not_in_channel";
 /// Limits and detours of the product, by the metrics that count them.
-const METRICS: [&str; 12] = [
+const METRICS: [&str; 13] = [
     "waggle_channel_busy_total",
     "waggle_sessions_lagging_total",
     "waggle_session_window_full_total",
@@ -30,6 +30,7 @@ const METRICS: [&str; 12] = [
     "waggle_replay_store_reads_total",
     "waggle_node_replaced_total",
     "waggle_store_reopened_total",
+    "waggle_slots_taken_total",
 ];
 
 /// Everything that must happen, by the name of its count.

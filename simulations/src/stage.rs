@@ -1,11 +1,16 @@
 //! The stage: the sites, tenants and clients of a plan in a world, and what is done with all of them.
 
 pub mod cell;
+pub mod doors;
 pub mod gossip;
+pub mod neighbours;
 pub mod operator;
+pub mod seat;
+pub mod settled;
 pub mod site;
 pub mod storm;
 pub mod tenant;
+pub mod vault;
 
 use crate::{
     clients::{Person, native::Native, rtm::Rtm, web::Web},
@@ -14,6 +19,7 @@ use crate::{
     promises::{bounds, copies, own_words::STALE_MAX, whole_serves},
     stage::{
         cell::Paper,
+        seat::Seat,
         site::{NotUp, Site, node_id},
         tenant::{Tenant, log_name},
     },
@@ -29,6 +35,7 @@ use actors::{
     command::{Command, Verb},
     config::Config,
     context::Context,
+    node::Node,
     store::LogId,
 };
 use cluster::node::NodeId;
@@ -111,19 +118,16 @@ impl Stage {
             .sites
             .iter()
             .enumerate()
-            .map(|(number, site)| {
-                let skew = Skew { offset_us: site.offset_us, drift_ppm: site.drift_ppm };
-                let hardware = Hardware { skew, blocking: site.access(), ..Hardware::default() };
-                (node_id(number), world.machine(format!("node-{number}"), hardware))
-            })
+            .filter(|(_, site)| !site.is_cell())
+            .map(|(number, site)| (node_id(number), world.machine(format!("node-{number}"), site.hardware())))
             .collect();
         let paper = Arc::new(Paper::new(machines.keys().cloned().collect()));
         let mut sites = Vec::new();
         for (number, site) in plan.sites.iter().enumerate() {
             let public_url = format!("http://node-{number}/");
             let config = Config { public_url, ..if plan.tight { tight() } else { Config::default() } };
-            let site = Arc::new(Site::new(world, number, &machines, &paper, site.remote_store, config));
-            boot(&site).await?;
+            let site = Arc::new(Site::new(world, (number, site), &machines, &paper, config));
+            boot_all(&site).await?;
             if number == 0 {
                 demo(&site).await?;
             }
@@ -182,7 +186,7 @@ impl Stage {
             world: self.world.clone(),
             me,
             host: host.clone(),
-            address: site.address(),
+            doors: site.doors(),
             number,
             device: client.device,
             tenant: client.workspace,
@@ -257,6 +261,17 @@ impl Stage {
         &self.sites[self.plan.workspaces[tenant].site]
     }
 
+    /// A node at which an operator of a workspace finds a door open.
+    fn any_node(&self, tenant: usize) -> Option<Node> {
+        let chance = self.world.entropy("door").fork(&format!("{tenant} {:?}", self.world.now()));
+        self.site_of(tenant).any_node(&chance)
+    }
+
+    /// Seats of all nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<Seat>> {
+        self.sites.iter().flat_map(|site| site.nodes())
+    }
+
     /// Logs of a workspace: the conversations it began with, those that were opened meanwhile, the people's, its own.
     pub async fn logs_of(&self, tenant: &Tenant) -> Result<Vec<LogId>, Violation> {
         let store = self.site_of(tenant.number).store().expect("read while it runs");
@@ -329,15 +344,20 @@ pub fn is_admins(what: &Do) -> bool {
     matches!(what, Do::Kick { .. } | Do::Revoke | Do::Administer { .. })
 }
 
-/// Boots a site until it is up: whoever dies while it starts is started again.
-pub async fn boot(site: &Site) -> Result<(), Violation> {
+/// Boots what has a seat at a site until it is up: whoever dies while it starts is started again.
+pub async fn boot(site: &Site, seat: &Seat) -> Result<(), Violation> {
     loop {
-        match site.boot().await {
-            Ok(_) => return Ok(()),
+        match site.boot(seat).await {
+            Ok(()) => return Ok(()),
             Err(NotUp::Broken(violation)) => return Err(violation),
             Err(NotUp::Died) => site.rest(REST).await,
         }
     }
+}
+
+/// Boots all of a site at once.
+async fn boot_all(site: &Site) -> Result<(), Violation> {
+    try_join_all(site.seats.iter().map(|seat| boot(site, seat))).await.map(|_| ())
 }
 
 /// An empty store gets a workspace to start in, once.
@@ -374,9 +394,17 @@ pub async fn speak_to_all(stage: &Stage) -> Result<(), Violation> {
         speak(stage, tenant, channel, "is everybody there").await?;
         stage.world.sleep(REST).await;
         let after = moved();
-        copies::at_most_one(after.0 - before.0, after.1 - before.1)?;
+        copies::at_most(after.0 - before.0, after.1 - before.1, gateways(stage, tenant))?;
     }
     Ok(())
+}
+
+/// Nodes at which somebody of a workspace is connected.
+fn gateways(stage: &Stage, tenant: &Tenant) -> usize {
+    let fronts: BTreeSet<MachineId> = stage.site_of(tenant.number).fronts().into_iter().collect();
+    let people = stage.places.iter().filter(|place| place.tenant == tenant.number);
+    let at: BTreeSet<MachineId> = people.flat_map(|place| stage.world.connected(place.machine)).collect();
+    at.intersection(&fronts).count()
 }
 
 fn everywhere(stage: &Stage) -> impl Iterator<Item = (&Tenant, &ConversationId)> {

@@ -56,9 +56,7 @@ impl GatewaySink {
         self.moved().insert(log.clone(), tail);
         let fits = match &self.way {
             Way::Here(relay) => relay.try_send(RelayMessage::Deliver(batch.events.clone())).is_ok(),
-            Way::There(peer) => {
-                peer.tell_bytes(batch.bytes.get_or_init(|| deliver_bytes(batch.events)).clone())
-            }
+            Way::There(peer) => peer.deliver(batch.bytes.get_or_init(|| deliver_bytes(batch.events)).clone()),
         };
         if !fits {
             metrics::counter!("waggle_relay_overflow_total").increment(1);
@@ -128,11 +126,12 @@ impl Audience {
     pub fn is_empty(&self) -> bool {
         self.sinks().is_empty()
     }
-    /// One copy to each gateway.
-    pub fn spread(&self, log: &LogId, events: &Arc<[Arc<Delivery>]>, tail: u64) {
+    /// One copy to each gateway; how many those are (I9).
+    pub fn spread(&self, log: &LogId, events: &Arc<[Arc<Delivery>]>, tail: u64) -> usize {
         let (sinks, batch) = (self.sinks(), Batch { events, bytes: OnceCell::new() });
         sinks.iter().for_each(|sink| sink.deliver(log, &batch, tail));
         metrics::counter!("waggle_fanout_copies_total").increment(sinks.len() as u64);
+        sinks.len()
     }
     /// The tail, for gateways that may have missed events: they compare and ask.
     pub fn remind(&self, log: &LogId, tail: u64) {

@@ -83,6 +83,11 @@ impl Pilot {
                     self.host.fault(FaultPoint::OutcomeUnknown);
                     self.host.sleep(wait).await;
                     wait = (wait * 2).min(RESEND_MAX);
+                    if !self.tenure.holds(slot).await {
+                        // Whoever was frozen meanwhile would write behind the next owner's back.
+                        self.host.fault(FaultPoint::StepDown);
+                        return Landed::StepDown;
+                    }
                     (outcome, cause) = self.send(&append).await;
                 }
                 Next::VerifyClaim => {

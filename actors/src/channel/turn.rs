@@ -335,7 +335,10 @@ impl ChannelState {
         }
         metrics::counter!("waggle_events_total").increment(events.len() as u64);
         if !cluster::planted!(DeliverBeforeCommit) {
-            self.args.audience.spread(&self.args.id, &events.into(), durable);
+            let (count, size) = (events.len(), size_bucket(hot.subject.size()));
+            let copies = self.args.audience.spread(&self.args.id, &events.into(), durable);
+            metrics::histogram!("fan_out_ratio", "channel_size_bucket" => size)
+                .record_many(copies as f64, count);
         }
         hot.subject.durable(durable);
         if self.follow.is_empty() {
@@ -465,5 +468,16 @@ impl Hot {
             idle: Vec::new(),
             at: now.1,
         });
+    }
+}
+
+/// Label of a metric: how large a conversation is, in powers of ten.
+fn size_bucket(members: usize) -> &'static str {
+    match members {
+        0..=10 => "10",
+        11..=100 => "100",
+        101..=1_000 => "1000",
+        1_001..=10_000 => "10000",
+        _ => "more",
     }
 }

@@ -23,8 +23,11 @@ use tokio::sync::mpsc;
 /// A node that leaves tries for this long to hand its slots over: links may be on their way up.
 const HANDED_WITHIN: Duration = Duration::from_secs(5);
 const HAND_AGAIN: Duration = Duration::from_millis(100);
+/// How often it is looked whether owners are heard: a token that has ended closes its sessions within five seconds.
+const UNHEARD_LOOK: Duration = Duration::from_secs(1);
 
 /// What a node needs of the others.
+#[derive(Clone)]
 pub struct Company {
     /// The way to them.
     pub board: Switchboard,
@@ -64,6 +67,7 @@ impl Company {
         board.offer(CELL, Roles::of(&[Role::Channels]), Arc::new(charm.sights()));
         host.spawn("charm", charm.run());
         host.spawn("slots changed", follow(context.clone(), relay.clone()));
+        host.spawn("unheard owners", unheard_owners(context.clone(), board.clone(), relay.clone()));
         let (beat, every) = (host.clone(), Duration::from_millis(context.config.beacon_interval_ms));
         host.spawn("tail beacons of peers", async move {
             loop {
@@ -107,6 +111,25 @@ impl Leave {
     }
 }
 
+/// Owners from which this node has heard nothing for a while, and whose slots nobody else has taken: they may be cut
+/// off from this node alone. What they say of users here, the end of a token above all, has to be looked up.
+async fn unheard_owners(context: Context, board: Switchboard, relay: mpsc::Sender<RelayMessage>) {
+    let mut before = BTreeSet::new();
+    loop {
+        context.host.sleep(UNHEARD_LOOK).await;
+        let linked = board.peers();
+        let owners = context.router.owners();
+        let unheard: BTreeSet<NodeId> =
+            owners.into_iter().filter(|owner| !linked.contains_key(owner)).collect();
+        let slots: BTreeSet<Slot> =
+            unheard.intersection(&before).flat_map(|owner| context.router.slots_of(owner)).collect();
+        if !slots.is_empty() && relay.send(RelayMessage::Unheard(slots)).await.is_err() {
+            return;
+        }
+        before = unheard;
+    }
+}
+
 /// Slots have changed hands, first of all those that were claimed at the start: the relay listens to their new owners.
 /// What an earlier owner may have left undone, or have written without anybody hearing of it, is looked after in those
 /// that are this node's now.
@@ -120,6 +143,7 @@ async fn follow(context: Context, relay: mpsc::Sender<RelayMessage>) {
             return;
         }
         if !here.is_empty() {
+            metrics::counter!("waggle_takeovers_total").increment(1);
             metrics::counter!("waggle_slots_taken_total").increment(here.len() as u64);
             context.host.spawn("wake", wake(context.clone(), false));
         }

@@ -15,7 +15,8 @@ use cluster::table::Owner;
 use proto::id::{ChannelId, UserId, WorkspaceId};
 use proto::v1::{
     self, PeerBeacon, PeerDo, PeerDone, PeerLog, PeerLogTail, PeerLost, PeerNotOwner, PeerRead, PeerReplay,
-    PeerSubscribe, PeerTail, PeerTyping, PeerUnsubscribe, SlotRow, peer_answer, peer_call, peer_notice,
+    PeerSlotsAnew, PeerSubscribe, PeerTail, PeerTyping, PeerUnsubscribe, SlotRow, peer_answer, peer_call,
+    peer_notice,
 };
 use std::sync::Arc;
 
@@ -28,6 +29,11 @@ fn present<T>(part: Option<T>, what: &'static str) -> Result<T, PeerError> {
 
 fn user(text: &str) -> Result<UserId, PeerError> {
     Ok(UserId::parse(text)?)
+}
+
+fn slot(number: u32) -> Result<Slot, PeerError> {
+    let slot = u16::try_from(number).ok().and_then(Slot::new);
+    slot.ok_or(PeerError::Impossible("slot", number.into()))
 }
 
 impl From<&LogId> for PeerLog {
@@ -155,8 +161,7 @@ impl TryFrom<v1::PeerAnswer> for PeerAnswer {
             peer_answer::What::StoreError(error) => Self::StoreError(refusal::store_error(error)),
             peer_answer::What::Tail(PeerTail { tail }) => Self::Tail(tail),
             peer_answer::What::NotOwner(PeerNotOwner { slot, row }) => {
-                let number = u16::try_from(slot).ok().and_then(Slot::new);
-                let slot = number.ok_or(PeerError::Impossible("slot", slot.into()))?;
+                let slot = self::slot(slot)?;
                 Self::NotOwner { slot, owner: Owner::of_row(slot, &row.unwrap_or_default())? }
             }
             peer_answer::What::Lost(PeerLost {}) => Self::Lost,
@@ -178,6 +183,10 @@ impl From<&PeerNotice> for v1::PeerNotice {
                 peer_notice::What::Beacon(PeerBeacon { tails: tails.collect() })
             }
             PeerNotice::Typed(log, user) => peer_notice::What::Typed(typing(log, user)),
+            PeerNotice::SlotsAnew(slots) => {
+                let slots = slots.iter().map(|slot| slot.number().into()).collect();
+                peer_notice::What::SlotsAnew(PeerSlotsAnew { slots })
+            }
             PeerNotice::Typing(log, user) => peer_notice::What::Typing(typing(log, user)),
             PeerNotice::Unsubscribe(log, boot) => {
                 peer_notice::What::Unsubscribe(PeerUnsubscribe { log: Some(log.into()), boot: boot.0 })
@@ -206,6 +215,9 @@ impl TryFrom<v1::PeerNotice> for PeerNotice {
                 Self::Beacon(tails.collect::<Result<_, PeerError>>()?)
             }
             peer_notice::What::Typed(typed) => Self::Typed(named(typed.log)?, user(&typed.user)?),
+            peer_notice::What::SlotsAnew(PeerSlotsAnew { slots }) => {
+                Self::SlotsAnew(slots.into_iter().map(slot).collect::<Result<_, _>>()?)
+            }
             peer_notice::What::Typing(typing) => Self::Typing(named(typing.log)?, user(&typing.user)?),
             peer_notice::What::Unsubscribe(PeerUnsubscribe { log, boot }) => {
                 Self::Unsubscribe(named(log)?, BootId(boot))

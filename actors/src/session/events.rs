@@ -2,7 +2,8 @@
 
 use super::cursors::Step;
 use super::opening::Start;
-use super::{Read, Session, ToSession, pings::Beat, wire};
+use super::{Ending, Read, Session, ToSession, pings::Beat, wire};
+use crate::auth;
 use crate::command::Done;
 use crate::delivery::Delivery;
 use crate::router::{RESENDS_MAX, back_off};
@@ -18,8 +19,15 @@ use proto::v1::{Beacon, Cursor, GoAway, Lagging, MemberRow, SkipTo, Typed};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A session's token is looked up within this long, or at the next time: what it is sent waits meanwhile.
+const LOOKED_UP_WITHIN: Duration = Duration::from_millis(500);
+
 impl Session {
     pub(super) fn mail(&mut self, message: ToSession) {
+        if self.ending == Some(Ending::Close(CloseCode::Revoked)) {
+            // What waited behind the end of the token is for nobody.
+            return;
+        }
         match message {
             ToSession::Event(delivery) => {
                 match self.cursors.live(&delivery.log.channel, delivery.event.seq) {
@@ -34,6 +42,7 @@ impl Session {
             ToSession::Lost(number) => self.lost(number),
             ToSession::Again(number) => self.again(number),
             ToSession::Frame(frame) => self.out.push(*frame),
+            ToSession::Unheard => self.is_unheard = true,
             ToSession::Tick => self.tick(),
             ToSession::GoAway(leave) => self.go_away(leave.0, leave.1),
             ToSession::Leave => self.end(CloseCode::GoingAway),
@@ -210,7 +219,8 @@ impl Session {
     }
 
     pub(super) fn has_errands(&self) -> bool {
-        let own = !self.own.is_empty() || !self.doubts.is_empty() || !self.asides.is_empty();
+        let own =
+            !self.own.is_empty() || self.is_unheard || !self.doubts.is_empty() || !self.asides.is_empty();
         own || !self.joins.is_empty() || !self.leaves.is_empty() || !self.wanted.is_empty()
     }
 
@@ -221,6 +231,7 @@ impl Session {
             self.out.extend(texts.iter().map(|text| frame::text(text.as_bytes())));
         }
         self.settle_doubts().await;
+        self.look_token_up().await;
         self.settle_asides().await;
         for channel in std::mem::take(&mut self.leaves) {
             if !self.cursors.follows(&channel) {
@@ -292,6 +303,17 @@ impl Session {
                 }
             }
             Err(error) => tracing::warn!(%error, "what a client has put aside may be followed again"),
+        }
+    }
+
+    /// The user's own log is not heard: whether the token still stands the store says, if it answers soon.
+    async fn look_token_up(&mut self) {
+        if !std::mem::take(&mut self.is_unheard) || cluster::planted!(UnheardTokenStands) {
+            return;
+        }
+        let asked = auth::still_in(self.context(), &self.login);
+        if let Ok(Err(auth::REVOKED)) = self.context().host.timeout(LOOKED_UP_WITHIN, asked).await {
+            self.end(CloseCode::Revoked);
         }
     }
 

@@ -22,6 +22,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// Owners are asked for the tails of what a session follows within this long: one that died is replaced in a second or
+/// two. A session waits meanwhile; after it, its client comes again, at another node if it can.
+const LISTENED_WITHIN: Duration = Duration::from_secs(3);
+
 /// Waits for `hello`, logs in, follows, welcomes. `None` when it came to nothing: the client has been told why.
 pub(super) async fn open<S: FrameSocket>(
     seat: Seat,
@@ -104,6 +108,7 @@ async fn enter(seat: Seat, form: WireForm, login: Login) -> Result<Session, Clos
         leaves: Vec::new(),
         rejoins: Vec::new(),
         doubts: Vec::new(),
+        is_unheard: false,
         asides: Vec::new(),
         wanted: Vec::new(),
         echoes: VecDeque::new(),
@@ -269,7 +274,12 @@ impl Session {
             .send(ShardMessage::Follow(self.number, logs, answer))
             .await
             .map_err(|_| gone())?;
-        let tails: Tails = told.await.map_err(|_| gone())?;
+        let Ok(told) = self.context().host.timeout(LISTENED_WITHIN, told).await else {
+            metrics::counter!("waggle_follows_late_total").increment(1);
+            self.leave_unfollowed(channels.to_vec());
+            return Err(Refusal::Unavailable("an owner of a conversation is not reached from here".into()));
+        };
+        let tails: Tails = told.map_err(|_| gone())?;
         // The ids are the shard's own: sessions share their memory.
         Ok(tails.into_iter().map(|(log, tail)| (log.channel, tail)).collect())
     }

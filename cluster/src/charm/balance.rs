@@ -15,6 +15,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     time::Duration,
 };
 
@@ -31,19 +32,23 @@ struct Standing {
 pub(super) struct Balance {
     standing: Standing,
     calm_since: Duration,
-    /// Since when this node has each of its slots, in which epoch.
-    held: BTreeMap<Slot, (u64, Duration)>,
+    /// Since when this node has each of its slots.
+    held: BTreeMap<Slot, (Owner, Duration)>,
 }
 
 impl Balance {
-    /// What to move now. `own`: what this node owns; with the cell goes its ring.
-    pub(super) fn moves(
-        &mut self,
-        own: &BTreeMap<Slot, Owner>,
-        me: &Node,
-        (cell, ring): (&CellView, &Ring),
-        now: Duration,
-    ) -> Vec<Claim> {
+    /// What this node owns has changed.
+    pub(super) fn owns(&mut self, own: impl Iterator<Item = (Slot, Owner)>, now: Duration) {
+        let mut before = mem::take(&mut self.held);
+        let since = |(slot, owner): (Slot, Owner)| {
+            let known = before.remove(&slot).filter(|(known, _)| known.epoch == owner.epoch);
+            (slot, known.unwrap_or((owner, now)))
+        };
+        self.held = own.map(since).collect();
+    }
+
+    /// What to move now. With the cell goes its ring.
+    pub(super) fn moves(&mut self, me: &Node, (cell, ring): (&CellView, &Ring), now: Duration) -> Vec<Claim> {
         let standing = Standing {
             lives: cell.lives.clone(),
             gone: cell.gone.keys().cloned().collect(),
@@ -52,21 +57,14 @@ impl Balance {
         if standing != self.standing {
             (self.standing, self.calm_since) = (standing, now);
         }
-        self.held.retain(|slot, _| own.contains_key(slot));
-        for (slot, owner) in own {
-            let held = self.held.entry(*slot).or_insert((owner.epoch, now));
-            if held.0 != owner.epoch {
-                *held = (owner.epoch, now);
-            }
-        }
         if now.saturating_sub(self.calm_since) < HOLD_MIN {
             return Vec::new();
         }
-        let moved = |(slot, owner): (&Slot, &Owner)| {
-            let held = now.saturating_sub(self.held.get(slot)?.1);
-            move_of(*slot, owner, me, (cell, ring), (MoveReason::Balance, held))
+        let moved = |(slot, (owner, since)): (&Slot, &(Owner, Duration))| {
+            let why = (MoveReason::Balance, now.saturating_sub(*since));
+            move_of(*slot, owner, me, (cell, ring), why)
         };
-        own.iter().filter_map(moved).take(HANDED_AT_ONCE).collect()
+        self.held.iter().filter_map(moved).take(HANDED_AT_ONCE).collect()
     }
 }
 
@@ -94,7 +92,8 @@ mod tests {
     /// What moves at this second.
     fn at(balance: &mut Balance, own: &BTreeMap<Slot, Owner>, up: &[&str], second: u32) -> Vec<Claim> {
         let cell = cell(up);
-        balance.moves(own, &node("a"), (&cell, &cell.ring()), second * SECOND)
+        balance.owns(own.iter().map(|(slot, owner)| (*slot, owner.clone())), second * SECOND);
+        balance.moves(&node("a"), (&cell, &cell.ring()), second * SECOND)
     }
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,7 +1,7 @@
 //! What placement promises: the same for the same set, few moves, bounded load, golden values.
 
 use super::*;
-use crate::slots::SLOTS;
+use crate::slots::{SLOTS, SLOTS_PER_BLOCK};
 use std::collections::BTreeMap;
 
 fn names(n: usize) -> Vec<NodeId> {

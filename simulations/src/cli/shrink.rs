@@ -100,7 +100,7 @@ fn broke_at_ms(ended: &Ended) -> u64 {
 }
 
 /// The plan that a seed draws.
-fn plan_of(seed: u64, what: &What) -> anyhow::Result<Plan> {
+pub fn plan_of(seed: u64, what: &What) -> anyhow::Result<Plan> {
     if what.scenario != simulations::scenarios::DEFAULT {
         bail!("only the weather follows a plan");
     }

@@ -40,6 +40,13 @@ const OF_KIND_MAX: u64 = 2;
 const PANICS_MORE_MAX: u64 = 6;
 /// One kind of deed in so many is left out.
 const LEFT_OUT_ONE_IN: u64 = 5;
+/// In one seed in so many the first site is a cell of several nodes.
+const CELL_ONE_IN: u64 = 6;
+/// Nodes of a cell, fewest and most.
+const CELL_NODES: (u64, u64) = (2, 5);
+/// Kinds of faults that only cells have: of those so many times as many seeds have each.
+const IN_CELLS: [&str; 2] = ["cell-cut", "gray-link"];
+const IN_CELLS_TIMES: u64 = 3;
 /// One seed in so many has channels that are a bucket old.
 const AGED_ONE_IN: u64 = 16;
 /// Messages of such a channel: the next bucket opens while people talk.
@@ -64,7 +71,11 @@ pub fn plan(chance: &Entropy, wish: Wish<'_>) -> Plan {
     let drawn = || between(&length, if long { LONG_MS } else { WEATHER_MS });
     let clears_at_ms = wish.length_ms.unwrap_or_else(drawn);
     let who = chance.fork("who");
-    let sites: Vec<Site> = (0..1 + who.below(3)).map(|_| site(&who)).collect();
+    let mut sites: Vec<Site> = (0..1 + who.below(3)).map(|_| site(&who)).collect();
+    let cell = chance.fork("cell");
+    if cell.chance(1, CELL_ONE_IN) && workload.silent_members.1 == 0 {
+        sites[0].nodes = between(&cell, CELL_NODES) as usize;
+    }
     let aged = who.chance(1, AGED_ONE_IN);
     let workspaces: Vec<Workspace> = (0..WORKSPACES_MIN as usize)
         .map(|at| workspace(&who, workload, at % sites.len(), at == 0, aged))
@@ -122,7 +133,8 @@ fn site(chance: &Entropy) -> Site {
     let offset_us = between(chance, (0, 1_000_000)) as i64 - 500_000;
     let drift_ppm = if chance.chance(1, 3) { between(chance, (0, 20_000)) as i64 - 10_000 } else { 0 };
     let remote_store = chance.chance(1, 2);
-    Site { offset_us, drift_ppm, remote_store, access_ms: ACCESS_MS[below(chance, ACCESS_MS.len())] }
+    let access_ms = ACCESS_MS[below(chance, ACCESS_MS.len())];
+    Site { offset_us, drift_ppm, remote_store, access_ms, nodes: 1 }
 }
 
 /// The first of them has what is rare: a channel that is old, or a crowd of the largest size.
@@ -241,6 +253,7 @@ fn faults(chance: &Entropy, plan: &Plan) -> Vec<Timed> {
     for kind in KINDS {
         let own = chance.fork(kind.name);
         let times = SELDOM_SEEN.iter().find(|(name, _)| *name == kind.name).map_or(1, |(_, times)| *times);
+        let times = if IN_CELLS.contains(&kind.name) { IN_CELLS_TIMES } else { times };
         if !own.chance(1, KIND_ONE_IN / times) {
             continue;
         }
@@ -268,10 +281,6 @@ fn fault(chance: &Entropy, name: &str, plan: &Plan) -> Option<Fault> {
     let for_ms = between(chance, (200, 12_000));
     let down_ms = between(chance, (50, 4_000));
     let one_in = between(chance, (1, 8));
-    let pair = || {
-        let other = (site + 1 + below(chance, plan.sites.len().saturating_sub(1))) % plan.sites.len();
-        (other != site).then_some((site, other))
-    };
     Some(match name {
         "crash" => Fault::Crash { site, down_ms },
         "crash-at" => Fault::CrashAt {
@@ -316,15 +325,56 @@ fn fault(chance: &Entropy, name: &str, plan: &Plan) -> Option<Fault> {
         }
         "throttled" => Fault::Throttled { site, one_in, for_ms },
         "refused" => Fault::Refused { site, for_ms },
+        "stop" => Fault::Stop { site, down_ms },
+        "takeover" => {
+            let is_remote = |site: &usize| plan.sites[*site].remote_store && !plan.sites[*site].is_cell();
+            let remote: Vec<usize> = (0..plan.sites.len()).filter(is_remote).collect();
+            let site = *remote.get(below(chance, remote.len()))?;
+            Fault::Takeover { site, frozen_ms: between(chance, (500, 15_000)) }
+        }
+        _ => return link_fault(chance, name, plan, &Drawn { site, way, for_ms, one_in }),
+    })
+}
+
+/// What is drawn for every fault, used or not.
+struct Drawn {
+    site: usize,
+    way: Way,
+    for_ms: u64,
+    one_in: u64,
+}
+
+/// The same for those that strike the ways between nodes.
+fn link_fault(chance: &Entropy, name: &str, plan: &Plan, drawn: &Drawn) -> Option<Fault> {
+    let Drawn { site, way, for_ms, one_in } = *drawn;
+    let pair = || {
+        let other = (site + 1 + below(chance, plan.sites.len().saturating_sub(1))) % plan.sites.len();
+        let have_links = other != site && !plan.sites[site].is_cell() && !plan.sites[other].is_cell();
+        have_links.then_some((site, other))
+    };
+    // Of the first cell; the store has a seat as well.
+    let seats = || {
+        let site = plan.sites.iter().position(Site::is_cell)?;
+        let (seats, one) = (plan.sites[site].nodes + 1, below(chance, plan.sites[site].nodes));
+        Some((site, one, (one + 1 + below(chance, seats - 1)) % seats))
+    };
+    Some(match name {
+        "cell-cut" => seats().map(|(site, one, other)| Fault::CellCut { site, one, other, way, for_ms })?,
+        "gray-link" => {
+            let late_ms = between(chance, (10, 2_000));
+            let gray = |(site, one, other)| Fault::GrayLink {
+                site,
+                one,
+                other,
+                one_in: one_in + 2,
+                late_ms,
+                for_ms,
+            };
+            seats().map(gray)?
+        }
         "link-cut" => pair().map(|(one, other)| Fault::LinkCut { one, other, way, for_ms })?,
         "lossy-link" => {
             pair().map(|(one, other)| Fault::LossyLink { one, other, one_in: one_in + 1, for_ms })?
-        }
-        "takeover" => {
-            let remote: Vec<usize> =
-                (0..plan.sites.len()).filter(|site| plan.sites[*site].remote_store).collect();
-            let site = *remote.get(below(chance, remote.len()))?;
-            Fault::Takeover { site, frozen_ms: between(chance, (500, 15_000)) }
         }
         _ => return None,
     })

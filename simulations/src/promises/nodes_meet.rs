@@ -1,12 +1,14 @@
-//! Nodes that reach each other again hear each other, and every slot has an owner that runs.
+//! Nodes that reach each other again hear each other, and every slot has an owner that runs, and keeps it.
 
 use super::Promise;
 use crate::world::report::Violation;
+use cluster::{node::NodeId, slots::Slot};
+use std::time::Duration;
 
 /// See above.
 pub const PROMISE: Promise = Promise {
     name: "nodes meet again",
-    says: "Nodes that reach each other again hear each other, and every slot has an owner that runs.",
+    says: "Nodes that reach each other again hear each other, and every slot has an owner that runs, and keeps it.",
 };
 
 /// What a node heard last of another one is of the life that the other lives.
@@ -21,4 +23,14 @@ pub fn settled(owned: &[usize], played: usize) -> Result<(), Violation> {
     PROMISE.holds(owned.iter().sum::<usize>() == played, || {
         format!("of {played} slots the nodes that run own {owned:?}")
     })
+}
+
+/// `other`: a slot of which a node knows another owner than the first node of its cell does.
+pub fn agree(node: &str, other: Option<(Slot, String)>) -> Result<(), Violation> {
+    PROMISE.holds(other.is_none(), || format!("{node} takes another node for the owner of a slot: {other:?}"))
+}
+
+/// Slots of the cell of this node still move.
+pub fn still_moving(node: &NodeId, within: Duration) -> Violation {
+    PROMISE.broken(format!("slots of the cell of {node} still change their owners after {within:?}"))
 }

@@ -20,3 +20,10 @@ pub fn judge(logs: &Logs, workspace: &str, starts: u64) -> Result<(), Violation>
     }
     Ok(())
 }
+
+/// The epoch of the last event of a log against the one in which its slot was claimed last.
+pub fn claimed(channel: &str, written: u64, claimed: u64) -> Result<(), Violation> {
+    PROMISE.holds(written <= claimed, || {
+        format!("{channel} was written to in epoch {written}, and nobody has claimed more than {claimed}")
+    })
+}

@@ -14,7 +14,7 @@ use crate::{
         one_owner, rot_is_named, whole_serves,
     },
     scenarios::Settings,
-    stage::{self, Stage, gossip, is_admins, site, storm::LATE_REQUEST, tenant::log_name},
+    stage::{self, Stage, gossip, is_admins, settled, site, storm::LATE_REQUEST, tenant::log_name},
     world::{
         World,
         machine::Crash,
@@ -65,12 +65,14 @@ async fn live_and_judge(world: World, plan: Plan) -> Result<(), Violation> {
     let mut stage = Stage::build(&world, plan).await?;
     stage.invite().await?;
     let stage = Arc::new(stage);
-    let before = bounds::Work::so_far(&world);
+    let among_others =
+        stage.sites.iter().filter(|site| site.is_cell()).map(|site| site.nodes().count()).sum();
+    let before = bounds::Work::so_far(&world, among_others);
     live(&stage).await?;
     let crowd = stage.plan.workspaces.iter().flat_map(|workspace| &workspace.channels);
     if crowd.map(|channel| channel.silent_members).sum::<usize>() == 0 {
         // A crowd's logs are still told of its making.
-        bounds::judge(bounds::Work::so_far(&world).since(before))?;
+        bounds::judge(bounds::Work::so_far(&world, among_others).since(before))?;
     }
     stage.send_home();
     stage.clear().await?;
@@ -79,6 +81,7 @@ async fn live_and_judge(world: World, plan: Plan) -> Result<(), Violation> {
     judge(&stage, &logs)?;
     compare_views(&stage, &logs).await?;
     gossip::verdict(&world, &stage.sites, &stage.paper).await?;
+    settled::verdict(&stage).await?;
     everybody_leaves(&stage).await?;
     let logs = stage.read_logs().await?;
     blackout(&stage).await?;
@@ -95,10 +98,10 @@ async fn live(stage: &Arc<Stage>) -> Result<(), Violation> {
     let begun = world.now();
     world.count("begun_us", u64::try_from(begun.as_micros()).unwrap_or(u64::MAX));
     let mut under_way: FuturesUnordered<BoxFuture<'static, Result<(), Violation>>> = FuturesUnordered::new();
-    for (number, fault) in stage.plan.faults.iter().enumerate() {
+    for fault in stage.plan.faults.iter() {
         let (stage, fault) = (stage.clone(), fault.clone());
-        let chance =
-            world.entropy(&format!("fault/{}/{}", fault.what.name(), fault.at_ms)).fork(&number.to_string());
+        // By its own name, so that it strikes the same where others are taken out of the plan.
+        let chance = world.entropy(&format!("fault/{}/{}", fault.what.name(), fault.at_ms));
         under_way.push(Box::pin(async move {
             stage.world.sleep(Duration::from_millis(fault.at_ms)).await;
             stage.strike(fault.what, chance).await
@@ -190,7 +193,12 @@ fn judge(stage: &Stage, logs: &Logs) -> Result<(), Violation> {
     let book = stage.oracle.book();
     promises::judge(&book, logs, &|client| stage.user_of(client))?;
     stage.tenants.iter().try_for_each(|tenant| {
-        one_owner::judge(logs, tenant.workspace.as_str(), stage.site_of(tenant.number).starts())
+        let site = stage.site_of(tenant.number);
+        match site.is_cell() {
+            // There an epoch is a claim: [`settled::verdict`] compares them.
+            true => Ok(()),
+            false => one_owner::judge(logs, tenant.workspace.as_str(), site.starts()),
+        }
     })
 }
 
@@ -213,13 +221,13 @@ async fn everybody_leaves(stage: &Stage) -> Result<(), Violation> {
     strangers.into_iter().for_each(|machine| world.crash(machine, Crash::Process));
     world.sleep(Duration::from_secs(3)).await;
     let gauges = world.gauges();
-    let sessions =
-        stage.sites.iter().filter_map(|site| site.node()).map(|node| node.gateway.sessions()).sum();
-    let tasks = stage.sites.iter().map(|site| world.tasks(site.machine())).collect::<Vec<_>>();
+    let sessions = stage.nodes().filter_map(|seat| seat.node()).map(|node| node.gateway.sessions()).sum();
+    let tasks = stage.nodes().map(|seat| world.tasks(seat.machine())).collect::<Vec<_>>();
     nothing_left::after_all_left(sessions, &tasks)?;
     no_panic::caught(gauges, world.counted(PLANNED_PANICS))?;
     stage.sites.iter().try_for_each(|site| bounds::queues(gauges, site.limits()))?;
-    copies::at_most_one(gauges.sum("waggle_fanout_copies_total"), gauges.sum("waggle_events_total"))?;
+    let gateways = stage.sites.iter().map(|site| site.nodes().count()).max().unwrap_or(1);
+    copies::at_most(gauges.sum("waggle_fanout_copies_total"), gauges.sum("waggle_events_total"), gateways)?;
     let before = gauges.sum("waggle_fanout_copies_total");
     stage::speak_to_nobody(stage).await?;
     copies::none_for_nobody(gauges.sum("waggle_fanout_copies_total") - before)?;
@@ -233,7 +241,7 @@ async fn blackout(stage: &Stage) -> Result<(), Violation> {
     stage.world.sleep(Duration::from_secs(1)).await;
     nothing_left::after_a_blackout()?;
     for site in &stage.sites {
-        stage.back(site, Duration::ZERO).await?;
+        stage.all_back(site, Duration::ZERO).await?;
     }
     Ok(())
 }

@@ -1,10 +1,9 @@
-//! A cell in miniature: the nodes of all sites share a slot table of a few slots on paper, and by what they hear of
-//! each other they claim and hand over as F1 and F2 let them. Nobody is served from it. It lets the rules meet crashes,
-//! cut links and slow nodes before channels depend on them.
+//! A cell in miniature: the nodes that are sites by themselves share a slot table of a few slots on paper, and by what
+//! they hear of each other they claim and hand over as F1 and F2 let them. Nobody is served from it.
 
 use crate::{
     promises::{nodes_meet, one_owner},
-    stage::site::{Site, lock},
+    stage::{seat::Seat, site::lock},
     world::{World, report::Violation},
 };
 use cluster::{
@@ -166,16 +165,15 @@ fn fair(me: &Me, from: &Owner, sight: &Sight, is_forced: bool) -> Result<(), Vio
 }
 
 /// In the end every slot is with a node that runs.
-pub fn settled(paper: &Paper, sites: &[Arc<Site>]) -> Result<(), Violation> {
+pub fn settled(paper: &Paper, seats: &[&Seat]) -> Result<(), Violation> {
     // Links do not look for a node that has moved.
-    if sites.iter().any(|site| site.has_moved()) {
+    if seats.is_empty() || seats.iter().any(|seat| seat.has_moved()) {
         return Ok(());
     }
     let table = Table::default();
     table.apply(&paper.read());
-    let owned =
-        |site: &Arc<Site>| site.node().map_or(0, |node| table.now().owned_by(&member(&node.me)).count());
-    let owned: Vec<usize> = sites.iter().map(owned).collect();
+    let owned = |seat: &&Seat| seat.node().map_or(0, |node| table.now().owned_by(&member(&node.me)).count());
+    let owned: Vec<usize> = seats.iter().map(owned).collect();
     nodes_meet::settled(&owned, usize::from(PLAYED))
 }
 

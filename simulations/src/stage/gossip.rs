@@ -1,10 +1,11 @@
-//! Gossip over the links: each second a node tells all others which life it is in. At the end every node must have
-//! heard the present life of every other one.
+//! Gossip of nodes by themselves, over links: each second a node tells all others which life it is in. At the end every
+//! node must have heard the present life of every other one.
 
 use crate::{
     promises::nodes_meet,
     stage::{
         cell::{self, Paper, Player, Sight},
+        seat::Seat,
         site::{Site, lock},
     },
     world::{World, links::SimLinks, report::Violation},
@@ -95,25 +96,26 @@ impl Gossip {
 /// In the end every node has heard the present life of every other one, and every slot on paper is with one that runs,
 /// in a while.
 pub async fn verdict(world: &World, sites: &[Arc<Site>], paper: &Paper) -> Result<(), Violation> {
+    let alone: Vec<&Seat> = sites.iter().filter(|site| !site.is_cell()).map(|site| &**site.first()).collect();
     let until = world.now() + HEARD_WITHIN;
     loop {
-        match heard(world, sites).and_then(|()| cell::settled(paper, sites)) {
+        match heard(world, &alone).and_then(|()| cell::settled(paper, &alone)) {
             Err(_) if world.now() < until => world.sleep(EVERY).await,
             verdict => return verdict,
         }
     }
 }
 
-fn heard(world: &World, sites: &[Arc<Site>]) -> Result<(), Violation> {
-    for site in sites {
-        let gossip = site.gossip().expect("all sites run at the end");
+fn heard(world: &World, seats: &[&Seat]) -> Result<(), Violation> {
+    for seat in seats {
+        let gossip = seat.gossip().expect("all sites run at the end");
         let heard = lock(&gossip.0);
-        for other in sites.iter().filter(|other| other.id != site.id && !other.has_moved()) {
+        for other in seats.iter().filter(|other| other.id != seat.id && !other.has_moved()) {
             let (boot, times) = heard.get(&other.id).copied().unwrap_or_default();
             world.count("gossip", times);
             // A node that has taken another's place is found by its address, which links do not ask for yet.
-            if !site.has_moved() {
-                nodes_meet::heard(site.id.as_str(), other.id.as_str(), boot, other.boot_id())?;
+            if !seat.has_moved() {
+                nodes_meet::heard(seat.id.as_str(), other.id.as_str(), boot, other.boot_id())?;
             }
         }
     }

@@ -75,7 +75,7 @@ impl Stage {
         let Some((user, _)) = tenant.people.iter().find(|(user, _)| user.as_str() == place.user) else {
             return;
         };
-        let Some(node) = self.site_of(place.tenant).node() else { return };
+        let Some(node) = self.any_node(place.tenant) else { return };
         let old = place.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // A token to go on with, before the old one ends.
         let fresh = self.patiently(tenant.token(&node.context, user)).await;
@@ -103,7 +103,7 @@ impl Stage {
     async fn administer(&self, client: usize, what: usize, channel: usize, person: usize) {
         let tenant = &self.tenants[self.places[client].tenant];
         let (Some(node), Some(channel)) =
-            (self.site_of(tenant.number).node(), tenant.channels.get(channel).or(tenant.channels.first()))
+            (self.any_node(tenant.number), tenant.channels.get(channel).or(tenant.channels.first()))
         else {
             return;
         };
@@ -186,7 +186,7 @@ impl Stage {
 
     /// Runs a command at the node; true when it was acknowledged.
     async fn run(&self, client: usize, log: LogId, by: &UserId, kind: &'static str, verb: Verb) -> bool {
-        let Some(node) = self.site_of(self.places[client].tenant).node() else { return false };
+        let Some(node) = self.any_node(self.places[client].tenant) else { return false };
         let key = format!(
             "{kind}-{}",
             self.world

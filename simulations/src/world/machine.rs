@@ -15,6 +15,9 @@ use cluster::host::{FaultPoint, Host};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 
+/// How often it is looked whether a life has ended.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// A machine of this world, running or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MachineId(pub u32);
@@ -278,6 +281,20 @@ impl World {
     /// Whether this life goes on.
     pub fn lives(&self, life: Life) -> bool {
         self.state().seats[life.machine.index()].lives(life)
+    }
+
+    /// What comes of `work`, unless the life ends first.
+    pub async fn while_alive<T>(&self, life: Life, work: impl Future<Output = T>) -> Option<T> {
+        let ended = async {
+            while self.lives(life) {
+                self.sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            output = work => Some(output),
+            () = ended => None,
+        }
     }
 
     /// A life passes a fault point.

@@ -182,6 +182,15 @@ impl World {
         }
     }
 
+    /// Machines to which connections of this one are open, or half open.
+    pub fn connected(&self, machine: MachineId) -> BTreeSet<MachineId> {
+        let wires = self.network().living();
+        let ends = wires.iter().map(|wire| wire.ends.map(|end| end.machine));
+        ends.flat_map(|[one, other]| [(one, other), (other, one)])
+            .filter_map(|(one, other)| (one == machine).then_some(other))
+            .collect()
+    }
+
     pub(crate) fn reaches(&self, from: MachineId, to: MachineId) -> bool {
         !self.network().cut.contains(&(from, to))
     }

@@ -80,7 +80,10 @@ fn notice(notice: Option<&PeerNotice>) -> Option<PeerNotice> {
         None => Some(PeerNotice::Deliver(events("ws:T024BE7LD").into())),
         Some(PeerNotice::Deliver(_)) => Some(PeerNotice::Beacon([(log, 8), (other, 9)].into())),
         Some(PeerNotice::Beacon(_)) => Some(PeerNotice::Typed(log, ann())),
-        Some(PeerNotice::Typed(..)) => Some(PeerNotice::Typing(log, ann())),
+        Some(PeerNotice::Typed(..)) => {
+            Some(PeerNotice::SlotsAnew([0, 4095].into_iter().filter_map(Slot::new).collect()))
+        }
+        Some(PeerNotice::SlotsAnew(_)) => Some(PeerNotice::Typing(log, ann())),
         Some(PeerNotice::Typing(..)) => Some(PeerNotice::Unsubscribe(log, BootId(9))),
         Some(PeerNotice::Unsubscribe(..)) => Some(PeerNotice::TailSeen(log, 1 << 40)),
         Some(PeerNotice::TailSeen(..)) => None,
@@ -132,7 +135,7 @@ fn every_answer_arrives_as_it_was() {
 #[test]
 fn every_notice_arrives_as_it_was() {
     all(notice).iter().for_each(|was| arrives(was, PeerNotice::encode, PeerNotice::decode));
-    assert_eq!(all(notice).len(), 6);
+    assert_eq!(all(notice).len(), 7);
 }
 
 #[test]

@@ -169,3 +169,11 @@ proptest! {
         prop_assert_eq!(scene.passed, (tail + 1..=scene.tail).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn an_event_of_an_earlier_subscription_does_not_hide_what_followed_it() {
+    let mut order = Order::default();
+    assert_eq!(seqs(&order.arrive(&events([24]))), [24]);
+    order.start(30);
+    assert_eq!((order.last(), order.tail(30).missing_after), (24, Some(24)));
+}

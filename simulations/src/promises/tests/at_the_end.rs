@@ -11,7 +11,14 @@ use crate::{
 use actors::config::Config;
 use std::collections::BTreeMap;
 
-const WORK: bounds::Work = bounds::Work { visits: 1, commands: 2, boots: 1, reads: 24 + 2 * 8 + 464 };
+const WORK: bounds::Work = bounds::Work {
+    visits: 1,
+    commands: 2,
+    boots: 1,
+    takeovers: 1,
+    seconds_among_others: 20,
+    reads: 24 + 2 * 8 + 464 + 400 + 2 * 64,
+};
 const PANICS: [&str; 3] =
     ["waggle_channel_panics_total", "waggle_slot_panics_total", "waggle_task_panics_total"];
 
@@ -34,7 +41,7 @@ pub const CASES: &[Case] = &[
         bounds::judge(bounds::Work { reads: WORK.reads + 1, ..WORK })
     }),
     case(&bounds::PROMISE, "what was just said is read from the store", |_| bounds::just_said(1)),
-    case(&copies::PROMISE, "an event goes to one gateway twice", |_| copies::at_most_one(8, 7)),
+    case(&copies::PROMISE, "an event goes to one gateway twice", |_| copies::at_most(8, 7, 1)),
     case(&copies::PROMISE, "an event goes where nobody listens", |_| copies::none_for_nobody(1)),
     case(&nothing_left::PROMISE, "a session stays", |_| nothing_left::after_all_left(1, &[])),
     case(&no_panic::PROMISE, "a channel panics", |_| no_panic::caught(&counted(PANICS[0]), 0)),
@@ -84,7 +91,7 @@ fn what_is_just_allowed_breaks_nothing() {
     assert_eq!(bounds::just_said(0), Ok(()));
     let room = Config { channel_pending_max: 12, ..Config::default() };
     assert_eq!(bounds::queues(&waited("channel", 12), &room), Ok(()));
-    assert_eq!(copies::at_most_one(7, 7), Ok(()));
+    assert_eq!(copies::at_most(14, 7, 2), Ok(()));
     assert_eq!(copies::none_for_nobody(0), Ok(()));
     assert_eq!(nothing_left::after_all_left(0, &[]), Ok(()));
     assert_eq!(no_panic::caught(&counted("waggle_events_total"), 0), Ok(()));

@@ -1,50 +1,41 @@
 //! Nodes on machines of their own, and one more machine that has the store.
 
 use super::{Kept, LOOK, is_owned, name};
-use crate::world::{
-    World,
-    datagrams::address,
-    links,
-    machine::{Crash, Hardware, Life, MachineId},
-    report::Violation,
+use crate::{
+    stage::neighbours::Neighbours,
+    world::{
+        World,
+        machine::{Crash, Hardware, Life, MachineId},
+        report::Violation,
+    },
 };
 use actors::{
     command::{Command, Verb},
     config::Config,
     context::Context,
-    node::{Node, company::Company},
+    node::Node,
     opening::{self, Plan},
     store::{
         LogId, READ_ROWS_MAX,
-        link::{ASKERS, STORE, StoreLink},
+        link::{ASKERS, STORE},
         memory::MemoryStore,
-        remote::RemoteStore,
         service::StoreService,
     },
 };
-use cluster::{
-    gossip::Gossip,
-    host::{Entropy, Host},
-    link::LinkConfig,
-    node::{BootId, CellId, Node as Me, NodeId},
-    swim::{Identity, Swim, SwimConfig},
-    switchboard::Switchboard,
-};
+use cluster::{host::Entropy, node::NodeId};
 use proto::{
     id::{ConversationId, UserId, WorkspaceId},
     v1::{ConversationKind, Event},
 };
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 /// Nodes.
 pub(super) const NODES: usize = 3;
-const GOSSIP_PORT: u16 = 7001;
-const KEY: [u8; 32] = [7; 32];
 /// Channels that are written to.
 const CHANNELS: usize = 6;
 /// A node that is stopped sends its sessions away within this window, and has this long for everything.
@@ -63,7 +54,7 @@ struct Seat {
 pub(super) struct Town {
     pub(super) world: World,
     store: Kept,
-    machines: BTreeMap<NodeId, MachineId>,
+    neighbours: Neighbours,
     seats: Mutex<BTreeMap<usize, Seat>>,
     mended: Mutex<bool>,
     /// The node that something is done to.
@@ -78,45 +69,26 @@ pub(super) fn workspace() -> WorkspaceId {
     WorkspaceId::parse("T0000000001").expect("a plain id")
 }
 
-fn store_name() -> NodeId {
-    NodeId::parse("store").expect("a plain name")
-}
-
-fn me(id: NodeId, host: &Host) -> Me {
-    let cell = CellId::parse("town").expect("a plain name");
-    Me { id, boot: BootId(host.entropy().next_u64()), cell }
-}
-
 impl Town {
     /// The store runs; nodes are booted by [`Self::keep_up`].
     pub(super) fn new(world: &World) -> Self {
         let machine = |id: NodeId| (id.clone(), world.machine(id.to_string(), Hardware::default()));
-        let machines: BTreeMap<NodeId, MachineId> =
-            (0..NODES).map(name).chain([store_name()]).map(machine).collect();
-        let (memory, there) = (Arc::new(MemoryStore::new()), machines[&store_name()]);
-        let host = world.boot(there);
-        let board = Self::board(world, there, &host, me(store_name(), &host), &machines);
+        let nodes = (0..NODES).map(name).map(machine).collect();
+        let keeper = NodeId::parse("store").expect("a plain name");
+        let neighbours = Neighbours::new(world, "town", nodes, machine(keeper.clone()));
+        let memory = Arc::new(MemoryStore::new());
+        let host = world.boot(neighbours.machine(&keeper));
+        let board = neighbours.board(&host, &neighbours.life(&keeper, &host));
         board.offer(STORE, ASKERS, Arc::new(StoreService::new(memory.clone(), memory.clone())));
         let (seats, mended, troubled) = Default::default();
-        Self { world: world.clone(), store: memory, machines, seats, mended, troubled }
-    }
-
-    fn board(
-        world: &World,
-        machine: MachineId,
-        host: &Host,
-        me: Me,
-        machines: &BTreeMap<NodeId, MachineId>,
-    ) -> Switchboard {
-        let links = links::join(world, machine, host, me, LinkConfig::default(), machines);
-        Switchboard::start(host, Arc::new(links))
+        Self { world: world.clone(), store: memory, neighbours, seats, mended, troubled }
     }
 
     pub(super) fn machine(&self, number: usize) -> MachineId {
-        self.machines[&name(number)]
+        self.neighbours.machine(&name(number))
     }
     pub(super) fn machines(&self) -> impl Iterator<Item = MachineId> {
-        self.machines.values().copied()
+        self.neighbours.machines()
     }
     fn seats(&self) -> MutexGuard<'_, BTreeMap<usize, Seat>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
@@ -156,19 +128,15 @@ impl Town {
         let machine = self.machine(number);
         let host = self.world.boot(machine);
         let life = self.world.life(machine).expect("it was booted");
-        let me = me(name(number), &host);
-        let board = Self::board(&self.world, machine, &host, me.clone(), &self.machines);
-        let gossip = self.gossip(machine, &host, &me);
-        let store = RemoteStore::new(Arc::new(StoreLink::new(board.clone(), store_name())));
-        let members: BTreeSet<NodeId> = (0..NODES).map(name).collect();
-        let company =
-            || Some(Company { board: board.clone(), gossip: gossip.clone(), members: members.clone() });
+        let me = self.neighbours.life(&name(number), &host);
+        let company = self.neighbours.company(&host, &me);
         let config = Config { rate_per_s: 1_000_000, rate_burst: 1_000_000, ..Config::default() };
+        let store = self.neighbours.store(&company);
         while self.world.lives(life) {
-            let (kept, claims) = (Arc::new(store.clone()), Arc::new(store.clone()));
+            let (store, claims, company) = (store.clone(), store.clone(), Some(company.clone()));
             let starting =
-                Node::start_among(host.clone(), kept, claims, config.clone(), me.clone(), company());
-            match self.while_alive(life, starting).await {
+                Node::start_among(host.clone(), store, claims, config.clone(), me.clone(), company);
+            match self.world.while_alive(life, starting).await {
                 Some(Ok(node)) => {
                     let root = node.clone();
                     self.world.on_crash(machine, move |_: Crash| root.kill());
@@ -179,34 +147,6 @@ impl Town {
                 Some(Err(_)) => self.world.sleep(LOOK).await,
                 None => return,
             }
-        }
-    }
-
-    fn gossip(&self, machine: MachineId, host: &Host, me: &Me) -> Gossip {
-        let identity = Identity {
-            node: me.id.clone(),
-            boot: me.boot,
-            cell: me.cell.clone(),
-            gossip: address(machine, GOSSIP_PORT),
-            link: address(machine, links::PORT),
-            rank: host.now_us(),
-        };
-        let seeds = (0..NODES).map(|number| address(self.machine(number), GOSSIP_PORT)).collect();
-        let swim = Swim::new(identity, seeds, SwimConfig::default(), host.entropy());
-        Gossip::start(host, swim, &[KEY], Arc::new(self.world.datagrams(machine, GOSSIP_PORT)))
-    }
-
-    /// What comes of `work`, unless the life ends first.
-    async fn while_alive<T>(&self, life: Life, work: impl Future<Output = T>) -> Option<T> {
-        let ended = async {
-            while self.world.lives(life) {
-                self.world.sleep(LOOK).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            output = work => Some(output),
-            () = ended => None,
         }
     }
 
@@ -223,7 +163,7 @@ impl Town {
         let owned = || table.now().owned_by(&node.me).count();
         self.world.count("company.left", 1);
         let stopping = node.stop(LEAVE_WINDOW, LEAVE_WITHIN);
-        let stopped = self.while_alive(life, stopping).await;
+        let stopped = self.world.while_alive(life, stopping).await;
         if stopped == Some(true) && owned() == 0 {
             self.world.count("company.left_with_nothing", 1);
         }
@@ -243,14 +183,14 @@ impl Town {
         let (number, life, _) = self.anyone(chance).await;
         let Some((_, node)) = self.node(number) else { return Ok(()) };
         for verb in ["cluster.status", "cluster.ring", "cluster.health"] {
-            let asked = self.while_alive(life, node.operate(verb, &Value::Null)).await;
+            let asked = self.world.while_alive(life, node.operate(verb, &Value::Null)).await;
             let is_answered = asked.is_none_or(|answer| answer.is_ok_and(|answer| answer["v"] == 1));
             Violation::unless(is_answered, "company", || format!("n{number} does not answer {verb}"))?;
         }
         let channel = json!({ "channel": "c0" });
         let place = node.operate("cluster.placement", &channel);
         // Which channel that is only the store knows.
-        if let Some(Ok(place)) = self.while_alive(life, place).await {
+        if let Some(Ok(place)) = self.world.while_alive(life, place).await {
             let why = place["placement"]["why"].as_array().is_some_and(|why| !why.is_empty());
             Violation::unless(why, "company", || format!("n{number} does not say why: {place}"))?;
         }
@@ -277,7 +217,7 @@ impl Town {
     ) -> Option<T> {
         tokio::select! {
             biased;
-            output = self.while_alive(life, work) => output,
+            output = self.world.while_alive(life, work) => output,
             () = self.world.sleep(patience) => None,
         }
     }
