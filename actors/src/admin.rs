@@ -34,6 +34,11 @@ pub enum AdminError {
         /// As it was given.
         name: String,
     },
+    /// No node remembers what a message went through.
+    #[error(
+        "no node remembers {0:?}: each keeps its last hops only (trace_hops_max), none from before it started"
+    )]
+    Forgotten(String),
     /// Refused by the log that decides; what happened to state is the refusal's.
     #[error("refused: {0}")]
     Refused(#[from] Refusal),

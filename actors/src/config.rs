@@ -42,6 +42,8 @@ pub struct Config {
     pub beacon_interval_ms: u64,
     /// Messages waiting in a node's relay.
     pub relay_mailbox_max: usize,
+    /// Hops of messages that a node remembers for `waggle cluster trace`, some five a message; 48 bytes each. 0: none.
+    pub trace_hops_max: usize,
     /// A connect ticket is valid for this long, in ms.
     pub ticket_ms: u64,
     /// Connect tickets that may be waiting for use.
@@ -89,6 +91,7 @@ impl Default for Config {
             retention_hours: 0,
             beacon_interval_ms: 1000,
             relay_mailbox_max: 8192,
+            trace_hops_max: 65_536,
             ticket_ms: 30_000,
             tickets_max: 100_000,
             text_chars_max: 40_000,

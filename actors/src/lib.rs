@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod follow;
 pub mod gate;
 pub mod gateway;
+pub mod hops;
 pub mod inbox;
 pub mod limits;
 pub mod marks;

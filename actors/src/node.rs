@@ -8,6 +8,7 @@
 
 pub mod company;
 mod inspect;
+mod trace;
 
 use crate::channel::flight::Pilot;
 use crate::channel::load;
@@ -39,6 +40,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use trace::{HOPS, Memory};
 
 /// How often a stopping node looks whether its sessions are gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
@@ -165,6 +167,7 @@ impl Node {
         let facts = Facts::new(&context, &gateway, gossip);
         if let Some(company) = &company {
             company.board.offer(FACTS, Roles::ALL, Arc::new(facts.clone()));
+            company.board.offer(HOPS, Roles::ALL, Arc::new(Memory { router: router.clone() }));
         }
         let kept =
             company.zip(peers.clone()).map(|(company, peers)| company.keep(&context, &pilot, peers, &relay));
@@ -348,7 +351,13 @@ fn start_relay(context: &Context, name: &str) -> (Shards, mpsc::Sender<RelayMess
     let shards: Vec<_> = (0..host.shards())
         .map(|number| {
             let (sender, mailbox) = mpsc::channel(SHARD_MAILBOX_MAX);
-            let shard = Shard::new(number, host.clone(), relay_sender.clone(), &sender);
+            let shard = Shard::new(
+                number,
+                host.clone(),
+                relay_sender.clone(),
+                context.router.hops().clone(),
+                &sender,
+            );
             host.spawn_on(number, "shard", shard.run(mailbox, ping));
             sender
         })

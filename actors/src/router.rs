@@ -9,6 +9,7 @@ use crate::channel::replay::Replay;
 use crate::command::{Command, Done, ReplyTo};
 use crate::config::Config;
 use crate::gate::{Gate, Peaks};
+use crate::hops::{Hop, Hops, Which};
 use crate::peer::PeerNotice;
 use crate::peers::Peers;
 use crate::slot::{SlotArgs, SlotKeeper, SlotMessage};
@@ -21,6 +22,7 @@ use cluster::slots::{SLOTS, Slot, slot_of};
 use cluster::table::Table;
 use proto::id::UserId;
 use proto::refusal::Refusal;
+use proto::ts::Micros;
 use ractor::{ActorCell, ActorRef, ActorRuntime, ActorStatus};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,6 +57,7 @@ struct Shared {
     peers: Option<Peers>,
     /// Commands that may wait for an owner.
     parked: Arc<Semaphore>,
+    hops: Hops,
 }
 
 /// Sends to channels by their slot. Cheap to clone.
@@ -73,12 +76,26 @@ impl Router {
     ) -> Self {
         let keepers = (0..SLOTS).map(|_| Mutex::new(None)).collect();
         let (peaks, parked) = (Peaks::default(), Arc::new(Semaphore::new(PARKED_MAX)));
-        Self(Arc::new(Shared { pilot, config, root, lost, peaks, keepers, peers, parked }))
+        let hops = Hops::new(config.trace_hops_max);
+        Self(Arc::new(Shared { pilot, config, root, lost, peaks, keepers, peers, parked, hops }))
     }
 
     /// How long this node's queues have been.
     pub fn peaks(&self) -> &Peaks {
         &self.0.peaks
+    }
+
+    /// What messages went through here.
+    pub fn hops(&self) -> &Hops {
+        &self.0.hops
+    }
+    /// Notes that somebody who asked here at `asked_us` has the answer.
+    pub(crate) fn note_asked(&self, log: &LogId, done: &Done, asked_us: Micros) {
+        if done.seq > 0 {
+            let which = Which { log, us: done.us, seq: done.seq };
+            self.0.hops.note(which, Hop::Asked, asked_us, 0);
+            self.0.hops.note(which, Hop::Answered, self.host().now_us(), 0);
+        }
     }
 
     /// The slot of a log.
@@ -205,11 +222,12 @@ impl Router {
 
     /// Runs a command to its durable end, sending it again under the same key when its answer got lost.
     pub async fn execute(&self, log: LogId, command: Command) -> Result<Done, Refusal> {
-        let mut command = self.keyed(command);
+        let (mut command, asked_us) = (self.keyed(command), self.host().now_us());
         for tries in 0..RESENDS_MAX {
             let (reply, answer) = oneshot::channel();
             self.submit(&log, command.clone(), Box::new(reply));
             if let Ok(result) = answer.await {
+                result.iter().for_each(|done| self.note_asked(&log, done, asked_us));
                 return result.map_err(|refusal| command.refused(refusal));
             }
             metrics::counter!("waggle_commands_resent_total").increment(1);

@@ -33,6 +33,7 @@ use proto::close::{Close, CloseCode};
 use proto::frame::WireForm;
 use proto::id::{ChannelId, ConversationId, UserId};
 use proto::refusal::Refusal;
+use proto::ts::Micros;
 use smallvec::SmallVec;
 pub use socket::{FrameSocket, Incoming, SocketError};
 use std::collections::{BTreeMap, VecDeque};
@@ -81,6 +82,8 @@ struct Pending {
     command: Command,
     /// RTM: the text, for the answer.
     text: String,
+    /// When it was asked.
+    at_us: Micros,
 }
 
 /// Why a session ends.

@@ -6,6 +6,7 @@
 //! Never does: wait for a session.
 
 use crate::delivery::Delivery;
+use crate::hops::{Hop, Hops, Which};
 use crate::relay::RelayMessage;
 use crate::session::ToSession;
 use crate::session::mailbox::Listener;
@@ -87,6 +88,7 @@ pub struct Shard {
     number: usize,
     host: Host,
     relay: mpsc::Sender<RelayMessage>,
+    hops: Hops,
     myself: mpsc::WeakSender<ShardMessage>,
     sessions: BTreeMap<u32, Listener>,
     next: u32,
@@ -102,12 +104,14 @@ impl Shard {
         number: usize,
         host: Host,
         relay: mpsc::Sender<RelayMessage>,
+        hops: Hops,
         myself: &mpsc::Sender<ShardMessage>,
     ) -> Self {
         Self {
             number,
             host,
             relay,
+            hops,
             myself: myself.downgrade(),
             sessions: BTreeMap::new(),
             next: 0,
@@ -182,12 +186,17 @@ impl Shard {
         if !cluster::planted!(StaleTailOfShard) {
             entry.tail = entry.tail.max(last.event.seq);
         }
-        let age = Duration::from_micros(self.host.now_us().saturating_sub(last.event.us));
         for number in &entry.listeners {
             if let Some(session) = self.sessions.get(number) {
                 session.give_events(events);
             }
         }
+        let now_us = self.host.now_us();
+        for event in events {
+            let which = Which { log: &last.log, us: event.event.us, seq: event.event.seq };
+            self.hops.note(which, Hop::Handed, now_us, entry.listeners.len());
+        }
+        let age = Duration::from_micros(now_us.saturating_sub(last.event.us));
         metrics::histogram!("message_delivery_latency_p99", "region" => "0").record(age);
     }
 

@@ -4,6 +4,7 @@ mod admin;
 mod announce;
 mod asking;
 mod cluster;
+mod completions;
 mod config;
 mod serve;
 mod settings;
@@ -33,6 +34,8 @@ enum Command {
     Cluster(cluster::Cluster),
     /// Show what can be set.
     Config(config::Config),
+    /// Print what completes these commands in a shell.
+    Completions(completions::Completions),
 }
 
 impl Cli {
@@ -44,6 +47,7 @@ impl Cli {
             Command::Admin(admin) => Ok(admin.run()),
             Command::Cluster(cluster) => Ok(cluster.run()),
             Command::Config(config) => config.run(),
+            Command::Completions(completions) => Ok(completions.run()),
         }
     }
 }

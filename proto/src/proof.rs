@@ -88,6 +88,8 @@ fn kinds() -> Vec<Kind> {
         bare::<v1::PeerVerb>("peer_verb", "PeerVerb"),
         bare::<v1::PeerAnswer>("peer_answer", "PeerAnswer"),
         bare::<v1::PeerNotice>("peer_notice", "PeerNotice"),
+        bare::<v1::HopsCall>("hops", "HopsCall"),
+        bare::<v1::HopsAnswer>("hops", "HopsAnswer"),
         bare::<v1::TicketCall>("ticket", "TicketCall"),
         bare::<v1::TicketAnswer>("ticket", "TicketAnswer"),
         bare::<v1::StoreCall>("store_call", "StoreCall"),

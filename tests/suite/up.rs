@@ -163,6 +163,52 @@ async fn an_operator_sees_who_is_there_what_they_own_and_what_is_amiss() -> Resu
 }
 
 #[tokio::test]
+async fn a_message_is_traced_through_every_node_that_had_a_part_in_it() -> Result<()> {
+    let stage = Stage::open(up()).await?;
+    let node = &stage.node;
+    let (ann, bob) = (stage.person("ann").await?, stage.person("bob").await?);
+    let channel = stage.channel("tea", &[&ann, &bob]).await?;
+    let mut listeners = Vec::new();
+    for ((_, _, url), person) in processes(node)?.into_iter().zip([&ann, &bob]) {
+        let url = format!("{}connect", url.replacen("http", "ws", 1));
+        let client = connected(Options::new(url, person.token.clone())).await?;
+        step("somebody to follow the channel", client.following(1)).await??;
+        listeners.push(client);
+    }
+    let ack = step("an ack", listeners[0].post(&channel, "tea?", &Keys::default().make())).await??;
+    for listener in &listeners {
+        step("everybody to be shown it", listener.applied(&channel, ack.seq)).await??;
+    }
+    let ts = format!("{}.{:06}", ack.us / 1_000_000, ack.us % 1_000_000);
+    let hops = |trace: &Value| -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let all = trace["trace"]["hops"].as_array().cloned().unwrap_or_default();
+        all.iter().map(|hop| (text(&hop["hop"]), text(&hop["node"]))).collect()
+    };
+    let link = format!("https://team.example.org/archives/{channel}/p{}", ts.replace('.', ""));
+    for name in [format!("tea/{ts}"), link] {
+        let (code, said) = cluster(node, &["trace", &name, "--json"]).await?;
+        ensure!(code == Some(0), "{said}");
+        let hops = hops(&serde_json::from_str(&said)?);
+        let at = |what: &str| -> Vec<&str> {
+            hops.iter().filter(|(hop, _)| hop == what).map(|(_, node)| node.as_str()).collect()
+        };
+        assert_eq!(at("asked"), ["node-1"]);
+        assert_eq!([at("ordered"), at("durable"), at("answered")].map(|hops| hops.len()), [1, 1, 1]);
+        for gateway in ["node-1", "node-2"] {
+            assert!(at("arrived").contains(&gateway) && at("handed").contains(&gateway), "{hops:?}");
+        }
+    }
+    let (code, told) = cluster(node, &["trace", &format!("tea/{ts}")]).await?;
+    assert!(code == Some(0) && told.contains("in the store; sent to 2 gateways"), "{told}");
+    assert_eq!(cluster(node, &["trace", "tea/1767225600.000100"]).await?.0, Some(1));
+    assert_eq!(cluster(node, &["trace", "tea"]).await?.0, Some(2));
+    let (code, top) = cluster(node, &["top", "--every", "1", "--times", "1"]).await?;
+    assert!(code == Some(0) && top.lines().count() == 4, "{top}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_store_of_a_node_by_itself_is_not_hidden_by_a_new_one() -> Result<()> {
     let node = Node::serve(stage::plain(&[])).await?;
     let data = node.data.clone();

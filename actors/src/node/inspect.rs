@@ -3,6 +3,7 @@
 use super::Node;
 use crate::admin::{self, AdminError};
 use crate::context::Context;
+use crate::hops::Hops;
 use crate::router::Router;
 use bytes::Bytes;
 use cluster::charm::Shown;
@@ -41,12 +42,14 @@ pub(super) struct Facts {
     started: Duration,
     gateway: crate::gateway::Gateway,
     gossip: Option<Gossip>,
+    hops: Hops,
 }
 
 impl Facts {
     pub(super) fn new(context: &Context, gateway: &crate::gateway::Gateway, gossip: Option<Gossip>) -> Self {
         let host = context.host.clone();
-        Self { started: host.monotonic(), host, gateway: gateway.clone(), gossip }
+        let hops = context.router.hops().clone();
+        Self { started: host.monotonic(), host, gateway: gateway.clone(), gossip, hops }
     }
     fn now(&self) -> FactsAnswer {
         let uptime = self.host.monotonic().saturating_sub(self.started);
@@ -55,6 +58,8 @@ impl Facts {
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
             sessions: self.gateway.sessions() as u64,
             slowness: self.gossip.as_ref().map_or(0, |gossip| gossip.view().health),
+            ordered: self.hops.ordered(),
+            handed: self.hops.handed(),
         }
     }
 }
@@ -89,6 +94,7 @@ impl Node {
                 answer["channel"] = log.channel.to_string().into();
                 Ok(answer)
             }
+            "cluster.trace" => Ok(with("trace", self.trace(args).await?)),
             verb => admin::run(&self.context, verb, args).await,
         }
     }
@@ -133,6 +139,8 @@ impl Node {
                 line["uptime_ms"] = facts.uptime_ms.into();
                 line["sessions"] = facts.sessions.into();
                 line["slowness"] = facts.slowness.into();
+                line["ordered"] = facts.ordered.into();
+                line["handed"] = facts.handed.into();
             }
             line
         };

@@ -132,8 +132,9 @@ impl Session {
             }
             self.echoes.push_back(command.key.clone());
         }
+        let at_us = self.context().host.now_us();
         self.submit(place, self.asked, &log, command.clone());
-        self.pending.insert(self.asked, Pending { re, log, command, text });
+        self.pending.insert(self.asked, Pending { re, log, command, text, at_us });
         self.context().router.peaks().session.seen(self.pending.len());
     }
 
@@ -141,7 +142,7 @@ impl Session {
         if self.form == WireForm::Rtm {
             let verb = Verb::Join;
             let command = Command::by(&self.login.user, verb);
-            return self.answer_rtm(Pending { re, log: log.clone(), command, text }, &Err(refusal));
+            return self.answer_rtm(Pending { re, log: log.clone(), command, text, at_us: 0 }, &Err(refusal));
         }
         self.refuse(re, &refusal);
     }

@@ -153,6 +153,9 @@ impl Session {
     fn answered(&mut self, number: u32, result: Result<Done, Refusal>) {
         let Some(pending) = self.pending.remove(&number) else { return };
         let result = result.map_err(|refusal| pending.command.refused(refusal));
+        if let Ok(done) = &result {
+            self.context().router.note_asked(&pending.log, done, pending.at_us);
+        }
         if self.form == WireForm::Rtm {
             return self.answer_rtm(pending, &result);
         }

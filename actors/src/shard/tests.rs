@@ -52,7 +52,7 @@ impl Desk {
         let tasks = Arc::new(Tasks::default());
         let host = Host::new(tasks.clone(), Entropy::from_u64(1));
         let ((to_relay, relay), (myself, mailbox)) = (mpsc::channel(64), mpsc::channel(64));
-        let shard = Shard::new(0, host, to_relay, &myself);
+        let shard = Shard::new(0, host, to_relay, Hops::new(0), &myself);
         Self { shard, mailbox, relay, tasks, _myself: myself }
     }
     /// A new session with a mailbox of this size: its number and its end.

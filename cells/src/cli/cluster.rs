@@ -1,10 +1,15 @@
 //! `waggle cluster`: who is in the cluster, who owns what, and why, as the asked node sees it.
 
+mod table;
+mod top;
+mod trace;
+
 use super::{asking::answer, exit};
 use crate::operator::Request;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode};
+use table::{cell, span, table};
 
 /// See who is in the cluster, who owns what, and why.
 #[derive(Debug, Args)]
@@ -29,6 +34,10 @@ enum Verb {
     Placement(Channel),
     /// Why a channel is where it is.
     Why(Channel),
+    /// What a message went through: who asked, its place, the store, each gateway.
+    Trace(Message),
+    /// What each node does, again and again until it is stopped.
+    Top(top::Top),
     /// Whether all is well; exit 1 and a sentence each for what is not.
     Health,
 }
@@ -40,6 +49,24 @@ struct Channel {
     /// Name or id; needed where there are several.
     #[arg(long)]
     workspace: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Message {
+    /// CHANNEL/TS, such as general/1767225600.000100, or the link to the message.
+    message: String,
+    /// Name or id; needed where there are several.
+    #[arg(long)]
+    workspace: Option<String>,
+}
+
+impl Message {
+    fn args(&self) -> Value {
+        match &self.workspace {
+            Some(workspace) => json!({ "message": self.message, "workspace": workspace }),
+            None => json!({ "message": self.message }),
+        }
+    }
 }
 
 impl Channel {
@@ -54,7 +81,9 @@ impl Channel {
 impl Cluster {
     pub(super) fn run(self) -> ExitCode {
         let (verb, args) = match &self.verb {
+            Verb::Top(top) => return top.run(self.node, self.json),
             Verb::Status => ("cluster.status", json!({})),
+            Verb::Trace(message) => ("cluster.trace", message.args()),
             Verb::Ring => ("cluster.ring", json!({})),
             Verb::Placement(channel) | Verb::Why(channel) => ("cluster.placement", channel.args()),
             Verb::Health => ("cluster.health", json!({})),
@@ -70,6 +99,8 @@ impl Cluster {
             Verb::Ring => ring(&list(&result["nodes"])),
             Verb::Placement(_) => placement(&result),
             Verb::Why(_) => lines(&list(&result["placement"]["why"])),
+            Verb::Trace(_) => trace::text(&result["trace"]),
+            Verb::Top(_) => return ExitCode::SUCCESS,
             Verb::Health if troubles.is_empty() => "all is well".to_owned(),
             Verb::Health => lines(&troubles),
         };
@@ -111,54 +142,9 @@ fn placement(result: &Value) -> String {
     table(&head, vec![channel.into_iter().chain(rest).collect()])
 }
 
-/// A value as people read it.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Seconds in the two largest units.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
-    }
-}
-
-/// Columns under their heads, as wide as what is in them.
-fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
-    let head = head.iter().map(|name| (*name).to_owned()).collect();
-    let all: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
-    let columns = all.iter().map(Vec::len).max().unwrap_or_default();
-    let wide = |at: usize| all.iter().filter_map(|row| row.get(at)).map(|text| text.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|at| wide(at).unwrap_or_default()).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    all.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_what_is_in_them() {
-        let rows = vec![vec!["node-1".into(), "7".into()], vec!["n".into(), "1024".into()]];
-        assert_eq!(table(&["NODE", "SLOTS"], rows), "NODE    SLOTS\nnode-1  7\nn       1024");
-    }
-
-    #[test]
-    fn times_are_told_in_their_two_largest_units() {
-        let said = [5, 65, 3_700, 90_061].map(span);
-        assert_eq!(said, ["5s", "1m05s", "1h01m", "1d01h"]);
-    }
 
     #[test]
     fn what_a_node_does_not_say_is_a_dash() {

@@ -41,7 +41,7 @@ const PANICS_MORE_MAX: u64 = 6;
 /// One kind of deed in so many is left out.
 const LEFT_OUT_ONE_IN: u64 = 5;
 /// In one seed in so many the first site is a cell of several nodes.
-const CELL_ONE_IN: u64 = 6;
+const CELL_ONE_IN: u64 = 8;
 /// Nodes of a cell, fewest and most.
 const CELL_NODES: (u64, u64) = (2, 5);
 /// Kinds of faults that only cells have: of those so many times as many seeds have each.

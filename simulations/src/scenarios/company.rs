@@ -162,7 +162,8 @@ async fn write(town: &Town, book: &Book, logs: &[LogId], person: usize, chance: 
         town.world.sleep(Duration::from_millis(chance.below(REST_MS))).await;
         let log = &logs[chance.below(logs.len() as u64) as usize];
         let text = format!("{person}-{number}");
-        let Posted { seq, waited, is_calm } = post(town, log, person, &text, &chance).await;
+        let Posted { seq, us, waited, is_calm } = post(town, log, person, &text, &chance).await;
+        town.acked(log, us);
         let mut ledger = book.open();
         if is_calm {
             ledger.longest = ledger.longest.max(waited);
@@ -181,6 +182,7 @@ async fn write(town: &Town, book: &Book, logs: &[LogId], person: usize, chance: 
 /// A post that was acknowledged.
 struct Posted {
     seq: u64,
+    us: u64,
     /// Since a gateway was found.
     waited: Duration,
     /// Nothing was done to the gateways that were asked.
@@ -202,7 +204,7 @@ async fn post(town: &Town, log: &LogId, person: usize, text: &str, chance: &Entr
         is_calm &= !town.is_troubled(number);
         match done {
             Some(Ok(done)) => {
-                return Posted { seq: done.seq, waited: town.world.now() - began, is_calm };
+                return Posted { seq: done.seq, us: done.us, waited: town.world.now() - began, is_calm };
             }
             Some(Err(Refusal::Unknown)) => town.world.count("company.unknown", 1),
             Some(Err(refusal)) => {

@@ -25,6 +25,7 @@ use actors::{
 use cluster::{host::Entropy, node::NodeId};
 use proto::{
     id::{ConversationId, UserId, WorkspaceId},
+    ts,
     v1::{ConversationKind, Event},
 };
 use serde_json::{Value, json};
@@ -59,6 +60,8 @@ pub(super) struct Town {
     mended: Mutex<bool>,
     /// The node that something is done to.
     troubled: Mutex<Option<usize>>,
+    /// Log and time of a message that was acknowledged not long ago.
+    latest: Mutex<Option<(LogId, u64)>>,
 }
 
 pub(super) fn user(person: usize) -> UserId {
@@ -80,8 +83,8 @@ impl Town {
         let host = world.boot(neighbours.machine(&keeper));
         let board = neighbours.board(&host, &neighbours.life(&keeper, &host));
         board.offer(STORE, ASKERS, Arc::new(StoreService::new(memory.clone(), memory.clone())));
-        let (seats, mended, troubled) = Default::default();
-        Self { world: world.clone(), store: memory, neighbours, seats, mended, troubled }
+        let (seats, mended, troubled, latest) = Default::default();
+        Self { world: world.clone(), store: memory, neighbours, seats, mended, troubled, latest }
     }
 
     pub(super) fn machine(&self, number: usize) -> MachineId {
@@ -103,6 +106,10 @@ impl Town {
     }
     pub(super) fn is_troubled(&self, number: usize) -> bool {
         *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) == Some(number)
+    }
+    /// A message was acknowledged.
+    pub(super) fn acked(&self, log: &LogId, us: u64) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((log.clone(), us));
     }
     fn is_mended(&self) -> bool {
         *self.mended.lock().unwrap_or_else(PoisonError::into_inner)
@@ -193,6 +200,15 @@ impl Town {
         if let Some(Ok(place)) = self.world.while_alive(life, place).await {
             let why = place["placement"]["why"].as_array().is_some_and(|why| !why.is_empty());
             Violation::unless(why, "company", || format!("n{number} does not say why: {place}"))?;
+        }
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some((log, us)) = latest else { return Ok(()) };
+        let message = json!({ "message": format!("{}/{}", log.channel, ts::format(us)) });
+        // Who could tell may be gone, or cut off.
+        if let Some(Ok(told)) = self.world.while_alive(life, node.operate("cluster.trace", &message)).await {
+            let hops = told["trace"]["hops"].as_array().map_or(0, Vec::len);
+            Violation::unless(hops > 0, "company", || format!("n{number} tells no hop: {told}"))?;
+            self.world.count("company.traced", 1);
         }
         Ok(())
     }
