@@ -195,10 +195,15 @@ impl PeerService {
                 done.map(answer).boxed()
             }
             PeerCall::Read { log, after, limit, .. } => async move {
-                router
-                    .read_here(&log, after, limit)
-                    .await
-                    .map_or_else(PeerAnswer::StoreError, PeerAnswer::Replay)
+                router.read_here(&log, after, limit).await.map_or_else(
+                    PeerAnswer::StoreError,
+                    |mut replay| {
+                        if cluster::planted!(PeerReplaySkipsFirst) && replay.events.len() > 1 {
+                            replay.events.remove(0);
+                        }
+                        PeerAnswer::Replay(replay)
+                    },
+                )
             }
             .boxed(),
             PeerCall::Subscribe { log, boot, .. } => {
@@ -230,7 +235,7 @@ impl PeerService {
             PeerNotice::SlotsAnew(slots) => self.listen_anew(slots),
             PeerNotice::Typing(log, user) => self.router.typing_here(&log, user),
             PeerNotice::Unsubscribe(log, boot) => {
-                if self.peers.is_present(from, boot) {
+                if self.peers.is_present(from, boot) || cluster::planted!(UnsubscribedByEarlierLife) {
                     self.router.unsubscribe_here(&log, from.as_str().into());
                 }
             }
@@ -262,6 +267,7 @@ impl Service for PeerService {
     fn peer(&self, peer: &NodeId, boot: Option<BootId>) {
         match boot {
             // What its channels told meanwhile did not come: listen anew.
+            Some(_) if cluster::planted!(NotRenewedOnLink) => {}
             Some(_) => self.listen_anew(self.router.slots_of(peer)),
             // It listens anew when it is back.
             None => {

@@ -265,7 +265,7 @@ impl Charm {
         }
         self.tell_all(sight.notice());
         let ups = self.board.ups();
-        if ups != self.told.ups {
+        if ups != self.told.ups && !crate::planted!(NewsOfSlotsKept) {
             // Whoever was cut off has missed which slots were taken from it.
             let own: Vec<(Slot, Owner)> = self.own().into_iter().collect();
             own.chunks(NEWS_SLOTS_MAX).for_each(|some| self.tell_all(sight::slots(some)));
@@ -276,7 +276,7 @@ impl Charm {
     /// Reads the rows now and then: news may have got lost.
     async fn read_again(&mut self) {
         let now = self.host.monotonic();
-        if now.saturating_sub(self.read) < READ_AGAIN {
+        if now.saturating_sub(self.read) < READ_AGAIN || crate::planted!(NewsOfSlotsKept) {
             return;
         }
         self.read = now;
@@ -360,7 +360,7 @@ impl Charm {
             }
         }
         let changed = self.routes.table().apply(&news).len();
-        if changed > 0 {
+        if changed > 0 && !crate::planted!(NewsOfSlotsKept) {
             news.chunks(NEWS_SLOTS_MAX).for_each(|some| self.tell_all(sight::slots(some)));
         }
         changed

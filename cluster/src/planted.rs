@@ -179,6 +179,24 @@ bugs! {
     SubscribedTailIgnored: "subscribed-tail-ignored" breaks "I4",
     /// Gateways of other nodes do not hear that a slot's actor, and with it their subscriptions, has ended.
     EndOfSlotUntold: "end-of-slot-untold" breaks "liveness",
+    /// A gateway does not listen again when the link to an owner is up again.
+    NotRenewedOnLink: "not-renewed-on-link" breaks "liveness",
+    /// A gateway does not listen again at the next owner of a slot.
+    NotRenewedOnMove: "not-renewed-on-move" breaks "liveness",
+    /// Who takes slots over does not look at the channels that were written to last.
+    ActiveNotLookedAt: "active-not-looked-at" breaks "follow-ups",
+    /// A command that may have been done at another node is sent again under a fresh key.
+    ForwardedAnew: "forwarded-anew" breaks "F5, I6",
+    /// A command whose answer from another node got lost is answered as not done.
+    LostIsRefused: "lost-is-refused" breaks "F5",
+    /// A write whose answer from another node's store got lost is taken for not written.
+    LostWriteIsRefused: "lost-write-is-refused" breaks "F5",
+    /// Who has taken slots tells nobody, and nobody reads the rows again.
+    NewsOfSlotsKept: "news-of-slots-kept" breaks "routing",
+    /// Events that another node asks for are sent without the first one.
+    PeerReplaySkipsFirst: "peer-replay-skips-first" breaks "I4",
+    /// The end of a subscription counts for a later life of its gateway.
+    UnsubscribedByEarlierLife: "unsubscribed-by-earlier-life" breaks "liveness",
     /// A channel that failed is not started again before somebody asks for it.
     NoEagerRestart: "no-eager-restart" breaks "liveness",
 
@@ -196,6 +214,32 @@ bugs! {
     EndNotTold: "end-not-told" breaks "leak",
     /// A shard keeps a closed session in the lists of the logs that it followed.
     ListenersLeak: "listeners-leak" breaks "leak, I9",
+}
+
+impl Bug {
+    /// Whether it shows only where several nodes share the slots.
+    pub fn is_of_cells(self) -> bool {
+        use Bug::{
+            ActiveNotLookedAt, EndOfSlotUntold, ForwardedAnew, LostIsRefused, LostWriteIsRefused,
+            NewsOfSlotsKept, NotRenewedOnLink, NotRenewedOnMove, PeerReplaySkipsFirst, SubscribedTailIgnored,
+            UnheardTokenStands, UnsubscribedByEarlierLife,
+        };
+        matches!(
+            self,
+            ActiveNotLookedAt
+                | EndOfSlotUntold
+                | ForwardedAnew
+                | LostIsRefused
+                | LostWriteIsRefused
+                | NewsOfSlotsKept
+                | NotRenewedOnLink
+                | NotRenewedOnMove
+                | PeerReplaySkipsFirst
+                | SubscribedTailIgnored
+                | UnheardTokenStands
+                | UnsubscribedByEarlierLife
+        )
+    }
 }
 
 /// Chooses the bug of this process, or none.

@@ -13,6 +13,9 @@ use crate::{
 use futures::future::BoxFuture;
 use std::time::Duration;
 
+/// Most nodes of one cell.
+pub const NODES_MAX: usize = 12;
+
 /// Longest run, virtual hours.
 pub const HOURS_MAX: f64 = 10_000.0;
 /// The scenario that runs when none is named.
@@ -25,6 +28,8 @@ pub struct Settings {
     pub hours: Option<f64>,
     /// Which workload, of scenarios that have several.
     pub workload: Option<String>,
+    /// Nodes of the weather's first site.
+    pub nodes: Option<usize>,
     /// Exactly this is to happen, of scenarios that follow a plan.
     pub plan: Option<Plan>,
 }

@@ -139,10 +139,11 @@ async fn follow(context: Context, relay: mpsc::Sender<RelayMessage>) {
         let (here, elsewhere): (Vec<Slot>, Vec<Slot>) =
             slots.iter().partition(|slot| context.router.is_here(**slot));
         context.router.step_down(&elsewhere);
+        let slots = if cluster::planted!(NotRenewedOnMove) { BTreeSet::new() } else { slots };
         if relay.send(RelayMessage::Renew(slots)).await.is_err() {
             return;
         }
-        if !here.is_empty() {
+        if !here.is_empty() && !cluster::planted!(ActiveNotLookedAt) {
             metrics::counter!("waggle_takeovers_total").increment(1);
             metrics::counter!("waggle_slots_taken_total").increment(here.len() as u64);
             context.host.spawn("wake", wake(context.clone(), false));

@@ -63,9 +63,15 @@ impl Router {
             match next.await {
                 Tried::Ended(result) => return result.map_err(|refusal| command.refused(refusal)),
                 Tried::NotTaken => {}
+                Tried::Lost if cluster::planted!(LostIsRefused) => {
+                    return Err(Refusal::Unavailable("the owner did not answer".into()));
+                }
                 Tried::Lost => {
                     metrics::counter!("waggle_commands_resent_total").increment(1);
                     command.attempt += 1;
+                    if cluster::planted!(ForwardedAnew) {
+                        command = self.keyed(Command { key: String::new(), ..command });
+                    }
                 }
             }
             if self.host().monotonic() >= until {

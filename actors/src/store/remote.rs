@@ -114,6 +114,9 @@ impl Failure {
     fn certain(self) -> Result<StoreError, String> {
         match self {
             Self::Carry(CarryError::NotSent(why)) => Ok(StoreError::Unavailable(why)),
+            Self::Carry(CarryError::Lost(why)) if cluster::planted!(LostWriteIsRefused) => {
+                Ok(StoreError::Unavailable(why))
+            }
             Self::Carry(CarryError::Lost(why)) => Err(why),
             Self::Refused(refusal) => match refusal.kind() {
                 StoreRefusalKind::Full => Ok(StoreError::Full(refusal.text)),

@@ -38,6 +38,8 @@ mod planted {
 
     /// Processor seconds after which a seed is said to spin.
     const CPU_SECONDS: u64 = 30;
+    /// Nodes of the cells in which bugs of cells are looked for.
+    const NODES: usize = 3;
     /// Plans that are tried to shrink one finding.
     const TRIES: usize = 250;
 
@@ -56,8 +58,9 @@ mod planted {
                 .iter()
                 .filter(|bug| self.only.is_empty() || self.only.iter().any(|n| n == bug.name()))
             {
-                let what =
-                    What { scenario: "weather".into(), bug: Some(bug.name().into()), ..What::default() };
+                let nodes = bug.is_of_cells().then_some(NODES);
+                let (scenario, name) = ("weather".into(), Some(bug.name().into()));
+                let what = What { scenario, bug: name, nodes, ..What::default() };
                 let found = self.find(&what)?;
                 let (seeds, by) = match &found {
                     Some(found) => (found.seed.to_string(), found.by.clone()),
@@ -96,7 +99,10 @@ mod planted {
                 1..=self.seeds_max,
                 &|seed| pool::start(seed, what, Some(CPU_SECONDS)),
                 &mut |ended| {
-                    let never = watch.next(ended.counts()).filter(|missing| !missing.is_empty());
+                    // Where every seed has a cell not everything happens.
+                    let is_watched = what.nodes.is_none();
+                    let never =
+                        watch.next(ended.counts()).filter(|missing| is_watched && !missing.is_empty());
                     let Some(by) = ended.property().or(never.map(|_| "never happens".to_owned())) else {
                         return Ok(ControlFlow::Continue(()));
                     };

@@ -73,7 +73,7 @@ pub struct Totals {
 impl Totals {
     /// Of no seed yet. Only the weather as it comes has everything in store: with one workload much never happens.
     pub fn of(what: &What) -> Self {
-        let weather = what.scenario == scenarios::DEFAULT && what.workload.is_none();
+        let weather = what.scenario == scenarios::DEFAULT && what.workload.is_none() && what.nodes.is_none();
         Self { watch: weather.then(Watch::default), ..Self::default() }
     }
 

@@ -23,6 +23,9 @@ pub struct What {
     /// Which workload of the weather; `list` names them.
     #[arg(long)]
     pub workload: Option<String>,
+    /// Nodes of the weather's first site: 2 or more make it a cell in every seed.
+    #[arg(long)]
+    pub nodes: Option<usize>,
     /// Follow the plan in this file instead of the seed's own.
     #[arg(long)]
     pub plan: Option<PathBuf>,
@@ -71,7 +74,10 @@ impl What {
                 Some(plan.with_context(|| format!("{} is no plan of this build", file.display()))?)
             }
         };
-        Ok(Settings { hours: self.hours, workload: self.workload.clone(), plan })
+        if self.nodes.is_some_and(|nodes| !(1..=scenarios::NODES_MAX).contains(&nodes)) {
+            bail!("--nodes is at least 1 and at most {}", scenarios::NODES_MAX);
+        }
+        Ok(Settings { hours: self.hours, workload: self.workload.clone(), nodes: self.nodes, plan })
     }
 
     /// The same as arguments of another process.
@@ -82,6 +88,7 @@ impl What {
         };
         add("--hours", self.hours.map(|hours| hours.to_string()));
         add("--workload", self.workload.clone());
+        add("--nodes", self.nodes.map(|nodes| nodes.to_string()));
         add("--plan", self.plan.as_ref().map(|plan| plan.display().to_string()));
         #[cfg(planted)]
         add("--bug", self.bug.clone());

@@ -61,6 +61,8 @@ pub struct Wish<'a> {
     pub workload: Option<&'a str>,
     /// The weather lasts this long, ms.
     pub length_ms: Option<u64>,
+    /// The first site has so many nodes.
+    pub nodes: Option<usize>,
 }
 
 /// The plan of a stream of chance.
@@ -76,6 +78,7 @@ pub fn plan(chance: &Entropy, wish: Wish<'_>) -> Plan {
     if cell.chance(1, CELL_ONE_IN) && workload.silent_members.1 == 0 {
         sites[0].nodes = between(&cell, CELL_NODES) as usize;
     }
+    sites[0].nodes = wish.nodes.unwrap_or(sites[0].nodes);
     let aged = who.chance(1, AGED_ONE_IN);
     let workspaces: Vec<Workspace> = (0..WORKSPACES_MIN as usize)
         .map(|at| workspace(&who, workload, at % sites.len(), at == 0, aged))

@@ -42,7 +42,7 @@ const ENDED_WITHIN: Duration = Duration::from_secs(3600);
 /// The plan of a world: the one that was given, or the one that its seed draws.
 pub fn plan(world: &World, settings: &Settings) -> Plan {
     let length_ms = settings.hours.map(|hours| (hours * 3_600_000.0) as u64);
-    let wish = draw::Wish { workload: settings.workload.as_deref(), length_ms };
+    let wish = draw::Wish { workload: settings.workload.as_deref(), length_ms, nodes: settings.nodes };
     settings.plan.clone().unwrap_or_else(|| draw::plan(&world.entropy("plan"), wish))
 }
 
