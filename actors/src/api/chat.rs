@@ -8,6 +8,7 @@ use super::{Answer, Call, access, account, args};
 use crate::command::{Command, Done, Verb};
 use draft::Draft;
 use proto::id::ConversationId;
+use proto::refusal::Refusal;
 use proto::ts::{self, Micros};
 use proto::v1::MessageRow;
 use serde_json::{Value, json};
@@ -80,7 +81,9 @@ async fn stored(call: &Call, channel: &ConversationId, done: &Done, us: Micros) 
     let row = match &done.message {
         Some(row) => row.as_ref().clone(),
         None => {
-            let row = call.context.store.message(&call.log(channel), us).await?;
+            let row = call.context.store.message(&call.log(channel), us).await;
+            // The command is done: that it cannot be shown now must not sound as if it were not.
+            let row = row.map_err(|_| Refusal::Unknown)?;
             row.ok_or_else(|| Failure::named("message_not_found"))?
         }
     };
