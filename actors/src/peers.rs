@@ -132,8 +132,7 @@ impl Peers {
     }
     fn tell_anew(&self) {
         for (node, known) in self.gateways().iter_mut().filter(|(_, known)| !known.anew.is_empty()) {
-            let is_told = cluster::planted!(EndOfSlotUntold)
-                || self.peer(node).tell(&PeerNotice::SlotsAnew(known.anew.clone()));
+            let is_told = self.peer(node).tell(&PeerNotice::SlotsAnew(known.anew.clone()));
             if is_told {
                 known.anew.clear();
             }
@@ -235,7 +234,7 @@ impl PeerService {
             PeerNotice::SlotsAnew(slots) => self.listen_anew(slots),
             PeerNotice::Typing(log, user) => self.router.typing_here(&log, user),
             PeerNotice::Unsubscribe(log, boot) => {
-                if self.peers.is_present(from, boot) || cluster::planted!(UnsubscribedByEarlierLife) {
+                if self.peers.is_present(from, boot) {
                     self.router.unsubscribe_here(&log, from.as_str().into());
                 }
             }

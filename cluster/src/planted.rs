@@ -175,10 +175,6 @@ bugs! {
     PromiseBroken: "promise-broken" breaks "liveness",
     /// A session does not hear that its command got lost, and never sends it again.
     LostNotTold: "lost-not-told" breaks "liveness",
-    /// A relay whose log has begun by an event of an earlier subscription does not look at the tail of the new one.
-    SubscribedTailIgnored: "subscribed-tail-ignored" breaks "I4",
-    /// Gateways of other nodes do not hear that a slot's actor, and with it their subscriptions, has ended.
-    EndOfSlotUntold: "end-of-slot-untold" breaks "liveness",
     /// A gateway does not listen again when the link to an owner is up again.
     NotRenewedOnLink: "not-renewed-on-link" breaks "liveness",
     /// A gateway does not listen again at the next owner of a slot.
@@ -195,15 +191,11 @@ bugs! {
     NewsOfSlotsKept: "news-of-slots-kept" breaks "routing",
     /// Events that another node asks for are sent without the first one.
     PeerReplaySkipsFirst: "peer-replay-skips-first" breaks "I4",
-    /// The end of a subscription counts for a later life of its gateway.
-    UnsubscribedByEarlierLife: "unsubscribed-by-earlier-life" breaks "liveness",
     /// A channel that failed is not started again before somebody asks for it.
     NoEagerRestart: "no-eager-restart" breaks "liveness",
 
     /// A live session goes on after its token was revoked.
     RevokedStaysOpen: "revoked-stays-open" breaks "tokens",
-    /// A session whose user's log is not heard from keeps a token that was revoked.
-    UnheardTokenStands: "unheard-token-stands" breaks "tokens",
     /// A revoked token still logs in.
     RevokedLogsIn: "revoked-logs-in" breaks "tokens",
 
@@ -220,14 +212,12 @@ impl Bug {
     /// Whether it shows only where several nodes share the slots.
     pub fn is_of_cells(self) -> bool {
         use Bug::{
-            ActiveNotLookedAt, EndOfSlotUntold, ForwardedAnew, LostIsRefused, LostWriteIsRefused,
-            NewsOfSlotsKept, NotRenewedOnLink, NotRenewedOnMove, PeerReplaySkipsFirst, SubscribedTailIgnored,
-            UnheardTokenStands, UnsubscribedByEarlierLife,
+            ActiveNotLookedAt, ForwardedAnew, LostIsRefused, LostWriteIsRefused, NewsOfSlotsKept,
+            NotRenewedOnLink, NotRenewedOnMove, PeerReplaySkipsFirst,
         };
         matches!(
             self,
             ActiveNotLookedAt
-                | EndOfSlotUntold
                 | ForwardedAnew
                 | LostIsRefused
                 | LostWriteIsRefused
@@ -235,9 +225,6 @@ impl Bug {
                 | NotRenewedOnLink
                 | NotRenewedOnMove
                 | PeerReplaySkipsFirst
-                | SubscribedTailIgnored
-                | UnheardTokenStands
-                | UnsubscribedByEarlierLife
         )
     }
 }

@@ -311,7 +311,7 @@ impl Session {
 
     /// The user's own log is not heard: whether the token still stands the store says, if it answers soon.
     async fn look_token_up(&mut self) {
-        if !std::mem::take(&mut self.is_unheard) || cluster::planted!(UnheardTokenStands) {
+        if !std::mem::take(&mut self.is_unheard) {
             return;
         }
         let asked = auth::still_in(self.context(), &self.login);
