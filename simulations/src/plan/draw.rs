@@ -41,12 +41,11 @@ const PANICS_MORE_MAX: u64 = 6;
 /// One kind of deed in so many is left out.
 const LEFT_OUT_ONE_IN: u64 = 5;
 /// In one seed in so many the first site is a cell of several nodes.
-const CELL_ONE_IN: u64 = 8;
+const CELL_ONE_IN: u64 = 12;
 /// Nodes of a cell, fewest and most.
 const CELL_NODES: (u64, u64) = (2, 5);
-/// Kinds of faults that only cells have: of those so many times as many seeds have each.
+/// Kinds of faults that only cells have: two cells of three have each.
 const IN_CELLS: [&str; 2] = ["cell-cut", "gray-link"];
-const IN_CELLS_TIMES: u64 = 3;
 /// One seed in so many has channels that are a bucket old.
 const AGED_ONE_IN: u64 = 16;
 /// Messages of such a channel: the next bucket opens while people talk.
@@ -256,8 +255,8 @@ fn faults(chance: &Entropy, plan: &Plan) -> Vec<Timed> {
     for kind in KINDS {
         let own = chance.fork(kind.name);
         let times = SELDOM_SEEN.iter().find(|(name, _)| *name == kind.name).map_or(1, |(_, times)| *times);
-        let times = if IN_CELLS.contains(&kind.name) { IN_CELLS_TIMES } else { times };
-        if !own.chance(1, KIND_ONE_IN / times) {
+        let of_cells = IN_CELLS.contains(&kind.name);
+        if !(if of_cells { own.chance(2, 3) } else { own.chance(1, KIND_ONE_IN / times) }) {
             continue;
         }
         for _ in 0..1 + own.below(OF_KIND_MAX) {
