@@ -13,6 +13,9 @@ pub const WITHIN_SEEDS: u64 = 200;
 const WITH_MANY_NODES: [FaultPoint; 1] = [FaultPoint::RaiseEpoch];
 /// Points that only logs of more than two buckets reach: the suite's native tests go there, a simulated day does not.
 const WITH_OLD_LOGS: [FaultPoint; 1] = [FaultPoint::OldKeysRead];
+/// Points that one day in a hundred passes, too few to ask for in two hundred: since a resend reads its claim first, an
+/// owner that was replaced is seldom told so by a refusal. The model and the fence's own tests go there.
+const SELDOM_PASSED: [FaultPoint; 1] = [FaultPoint::VerifyClaim];
 /// Of the refusals that bring their own names along, the one that stands for all of them. Of the others,
 /// [`Refusal::CODES`], simulated days reach every one; one that they could not would be exempt here, as points are.
 const NAMED: &str = "not_in_channel";
@@ -37,7 +40,9 @@ const METRICS: [&str; 13] = [
 pub fn all() -> BTreeSet<String> {
     let faults = KINDS.iter().map(|kind| format!("fault.{}", kind.name));
     let deeds = Do::NAMES.iter().map(|name| format!("deed.{name}"));
-    let elsewhere = |point: &&FaultPoint| WITH_MANY_NODES.contains(point) || WITH_OLD_LOGS.contains(point);
+    let elsewhere = |point: &&FaultPoint| {
+        [&WITH_MANY_NODES, &WITH_OLD_LOGS, &SELDOM_PASSED].iter().any(|exempt| exempt.contains(point))
+    };
     let points = FaultPoint::ALL.iter().filter(|point| !elsewhere(point));
     let points = points.map(|point| format!("point.{}", point.name()));
     let rules = Rule::ALL.iter().map(|rule| format!("rule.{}", rule.name()));
@@ -98,7 +103,10 @@ mod tests {
     fn every_rule_is_listed_and_every_fault_point_too_or_said_to_wait_for_many_nodes() {
         let all = all();
         let points = FaultPoint::ALL.iter().filter(|point| all.contains(&format!("point.{}", point.name())));
-        assert_eq!(points.count() + WITH_MANY_NODES.len() + WITH_OLD_LOGS.len(), FaultPoint::ALL.len());
+        assert_eq!(
+            points.count() + WITH_MANY_NODES.len() + WITH_OLD_LOGS.len() + SELDOM_PASSED.len(),
+            FaultPoint::ALL.len()
+        );
         let rules = Rule::ALL.iter().filter(|rule| all.contains(&format!("rule.{}", rule.name())));
         assert_eq!(rules.count(), Rule::ALL.len());
     }
