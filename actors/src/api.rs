@@ -26,10 +26,12 @@ use access::Seen;
 use failure::Failure;
 use method::{Method, Run};
 use proto::id::{ConversationId, UserId, WorkspaceId};
+use proto::refusal::Refusal;
 use proto::v1::TokenKind;
 use serde_json::{Value, json};
 use shape::Object;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Query and body merged.
 pub type Args = BTreeMap<String, Value>;
@@ -68,6 +70,8 @@ pub struct Call {
     pub args: Args,
     /// Who calls.
     pub me: Identity,
+    /// Something that was asked for is done.
+    did: AtomicBool,
 }
 
 impl Call {
@@ -101,8 +105,22 @@ impl Call {
     }
     /// Has a conversation do this for the caller.
     pub async fn tell(&self, channel: &ConversationId, verb: Verb) -> Result<Done, Failure> {
-        let command = Command::by(self.user(), verb);
-        Ok(self.context.execute(self.log(channel), command).await?)
+        self.execute(self.log(channel), Command::by(self.user(), verb)).await
+    }
+    /// Has a log do this.
+    pub async fn execute(&self, log: LogId, command: Command) -> Result<Done, Failure> {
+        let done = self.context.execute(log, command).await?;
+        self.did();
+        Ok(done)
+    }
+    /// Something that was asked for is done, whatever becomes of the rest.
+    pub fn did(&self) {
+        self.did.store(true, Relaxed);
+    }
+    /// How the call ends with this failure: where something is done already it must not sound as if nothing were.
+    fn ended(&self, failure: Failure) -> Failure {
+        let is_done = self.did.load(Relaxed);
+        if is_done && failure.is_not_done() { Refusal::Unknown.into() } else { failure }
     }
 }
 
@@ -146,7 +164,7 @@ async fn run(context: &Context, method: &Method, request: &Request, scopes: &mut
     if me.kind == TokenKind::App && !method.apps {
         return Err(Failure::named("not_allowed_token_type"));
     }
-    let call = Call { context: context.clone(), args: request.args.clone(), me };
+    let call = Call { context: context.clone(), args: request.args.clone(), me, did: AtomicBool::new(false) };
     if let Some(first) = method.scopes.first()
         && !method.scopes.iter().any(|scope| call.has(scope))
     {
@@ -155,7 +173,7 @@ async fn run(context: &Context, method: &Method, request: &Request, scopes: &mut
     for name in method.required {
         args::required(&call.args, name)?;
     }
-    known(&call).await
+    known(&call).await.map_err(|failure| call.ended(failure))
 }
 
 fn respond(answer: Answer, request_id: &str) -> Response {

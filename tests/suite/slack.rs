@@ -2,6 +2,7 @@
 //! checked against Slack's own names and types, then with Slack's own SDK against a real node.
 
 mod admin;
+mod afterwards;
 mod conversations;
 mod history;
 mod messages;

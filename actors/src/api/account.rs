@@ -36,7 +36,7 @@ pub async fn auth_revoke(call: &Call) -> Answer {
     }
     let hash = call.me.login.token_hash.clone();
     let command = Command::by(call.user(), Verb::RevokeToken { hash });
-    call.context.execute(Context::user(call.workspace(), call.user()), command).await?;
+    call.execute(Context::user(call.workspace(), call.user()), command).await?;
     Ok(shape::object(json!({ "revoked": true })))
 }
 

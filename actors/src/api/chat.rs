@@ -8,7 +8,6 @@ use super::{Answer, Call, access, account, args};
 use crate::command::{Command, Done, Verb};
 use draft::Draft;
 use proto::id::ConversationId;
-use proto::refusal::Refusal;
 use proto::ts::{self, Micros};
 use proto::v1::MessageRow;
 use serde_json::{Value, json};
@@ -23,7 +22,7 @@ pub async fn post_message(call: &Call) -> Answer {
     let key = client_msg_id.clone();
     let verb = Verb::Post { content, thread_us, reply_broadcast, client_msg_id };
     let command = Command::by(call.user(), verb).keyed(key);
-    let done = call.context.execute(call.log(&channel), command).await?;
+    let done = call.execute(call.log(&channel), command).await?;
     let message = stored(call, &channel, &done, done.us).await?;
     Ok(shape::object(json!({ "channel": channel.as_str(), "ts": ts::format(done.us), "message": message })))
 }
@@ -81,9 +80,7 @@ async fn stored(call: &Call, channel: &ConversationId, done: &Done, us: Micros) 
     let row = match &done.message {
         Some(row) => row.as_ref().clone(),
         None => {
-            let row = call.context.store.message(&call.log(channel), us).await;
-            // The command is done: that it cannot be shown now must not sound as if it were not.
-            let row = row.map_err(|_| Refusal::Unknown)?;
+            let row = call.context.store.message(&call.log(channel), us).await?;
             row.ok_or_else(|| Failure::named("message_not_found"))?
         }
     };

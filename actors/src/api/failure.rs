@@ -42,6 +42,11 @@ impl Failure {
     pub fn scope(needed: &str, provided: &Scopes) -> Self {
         Self::named("missing_scope").with("needed", needed).with("provided", provided.joined())
     }
+    /// Whether it says that nothing was done, for now.
+    pub fn is_not_done(&self) -> bool {
+        let for_now = [Refusal::Busy { retry_after_ms: 0 }, Refusal::Unavailable(String::new())];
+        for_now.iter().any(|refusal| refusal.code() == self.code)
+    }
     /// What others may not know exists.
     pub fn channel_not_found() -> Self {
         Self::named("channel_not_found")

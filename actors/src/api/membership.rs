@@ -25,6 +25,7 @@ pub async fn create(call: &Call) -> Answer {
     let channel = access::id(&call.context.mint('C'))?;
     let plan = Plan { channel, name, kind, members: vec![call.user().clone()] };
     let opened = opening::open(&call.context, call.workspace(), Some(call.user()), plan).await?;
+    call.did();
     channel_answer(call, opened.channel).await
 }
 
@@ -43,6 +44,7 @@ pub async fn open(call: &Call) -> Answer {
         return Err(Failure::named("users_list_not_supplied"));
     }
     let opened = opening::direct(&call.context, call.workspace(), call.user(), &users).await?;
+    call.did();
     let seen = call.visible(opened.channel).await?.ok_or_else(Failure::channel_not_found)?;
     opened_answer(call, seen, opened.already, return_im).await
 }
