@@ -2,15 +2,17 @@
 //! slow.
 //!
 //! Owns: a bounded memory of hops, the same for all actors of a node.
-//! Promises: noting a hop costs a lock that hardly anybody else wants, and no memory that is not there already.
+//! Promises: noting the hops of a batch costs one lock that hardly anybody else wants.
 //! May lose: the oldest hops.
 //! Never does: keep a word of a message.
 
+use crate::delivery::Delivery;
 use crate::store::LogId;
 use proto::ts::Micros;
+use proto::v1::Event;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Parts of the memory: a log is in one of them, and those of others are not in its way.
 const LANES: usize = 8;
@@ -35,7 +37,6 @@ pub enum Hop {
 /// A hop of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    log: u64,
     /// Time of the event, by which it is named.
     pub us: Micros,
     /// Its seq.
@@ -48,15 +49,15 @@ pub struct Span {
     pub count: u32,
 }
 
-/// An event, as hops name it.
-#[derive(Debug, Clone, Copy)]
-pub struct Which<'a> {
-    /// Its log.
-    pub log: &'a LogId,
-    /// Its time.
-    pub us: Micros,
-    /// Its seq.
-    pub seq: u64,
+impl Span {
+    /// The same hop of events that take it together.
+    pub fn of(events: &[Arc<Delivery>], hop: Hop, at_us: Micros, count: usize) -> impl Iterator<Item = Self> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        events.iter().map(move |delivery| {
+            let Event { us, seq, .. } = delivery.event;
+            Self { us, seq, hop, at_us, count }
+        })
+    }
 }
 
 /// The memory of one node. Cheap to clone.
@@ -65,7 +66,8 @@ pub struct Hops(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    lanes: [Mutex<VecDeque<Span>>; LANES],
+    /// Hops, each with the name of its log.
+    lanes: [Mutex<VecDeque<(u64, Span)>>; LANES],
     /// Hops of one lane.
     lane_max: usize,
     ordered: AtomicU64,
@@ -84,30 +86,27 @@ impl Hops {
         Self(Arc::new(Shared { lanes: Default::default(), lane_max: spans_max / LANES, ordered, handed }))
     }
 
-    /// Notes a hop of an event.
-    pub fn note(&self, which: Which<'_>, hop: Hop, at_us: Micros, count: usize) {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        match hop {
-            Hop::Ordered => _ = self.0.ordered.fetch_add(1, Relaxed),
-            Hop::Handed => _ = self.0.handed.fetch_add(count.into(), Relaxed),
-            _ => {}
+    /// Notes hops of events of a log.
+    pub fn note(&self, log: &LogId, spans: impl IntoIterator<Item = Span>) {
+        let log = name_of(log);
+        let mut lane = self.lane(log);
+        for span in spans {
+            match span.hop {
+                Hop::Ordered => _ = self.0.ordered.fetch_add(1, Relaxed),
+                Hop::Handed => _ = self.0.handed.fetch_add(span.count.into(), Relaxed),
+                _ => {}
+            }
+            lane.push_back((log, span));
         }
-        if self.0.lane_max == 0 {
-            return;
-        }
-        let log = name_of(which.log);
-        let mut lane = self.lane(log).lock().unwrap_or_else(PoisonError::into_inner);
-        if lane.len() >= self.0.lane_max {
-            lane.pop_front();
-        }
-        lane.push_back(Span { log, us: which.us, seq: which.seq, hop, at_us, count });
+        let over = lane.len().saturating_sub(self.0.lane_max);
+        lane.drain(..over);
     }
 
     /// What is remembered of an event, in the order in which it was noted.
     pub fn of(&self, log: &LogId, us: Micros) -> Vec<Span> {
         let log = name_of(log);
-        let lane = self.lane(log).lock().unwrap_or_else(PoisonError::into_inner);
-        lane.iter().filter(|span| span.log == log && span.us == us).copied().collect()
+        let of_it = |(of, span): &(u64, Span)| (*of == log && span.us == us).then_some(*span);
+        self.lane(log).iter().filter_map(of_it).collect()
     }
 
     /// Events that got their place here since the node started.
@@ -120,8 +119,8 @@ impl Hops {
         self.0.handed.load(Relaxed)
     }
 
-    fn lane(&self, log: u64) -> &Mutex<VecDeque<Span>> {
-        &self.0.lanes[(log % LANES as u64) as usize]
+    fn lane(&self, log: u64) -> MutexGuard<'_, VecDeque<(u64, Span)>> {
+        self.0.lanes[(log % LANES as u64) as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,7 +136,7 @@ mod tests {
     #[test]
     fn a_message_is_remembered_hop_by_hop_and_the_oldest_are_forgotten() {
         let (hops, one, other) = (Hops::new(4 * LANES), log("C1"), log("C2"));
-        let note = |log, us, hop, at| hops.note(Which { log, us, seq: us }, hop, at, 3);
+        let note = |log, us, hop, at_us| hops.note(log, [Span { us, seq: us, hop, at_us, count: 3 }]);
         note(&one, 7, Hop::Ordered, 70);
         note(&other, 7, Hop::Ordered, 71);
         note(&one, 7, Hop::Handed, 72);
@@ -152,7 +151,7 @@ mod tests {
     #[test]
     fn without_room_only_the_counts_are_kept() {
         let (hops, log) = (Hops::new(0), log("C1"));
-        hops.note(Which { log: &log, us: 1, seq: 1 }, Hop::Ordered, 1, 0);
+        hops.note(&log, [Span { us: 1, seq: 1, hop: Hop::Ordered, at_us: 1, count: 0 }]);
         assert_eq!((hops.of(&log, 1), hops.ordered()), (vec![], 1));
     }
 }

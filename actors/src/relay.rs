@@ -9,7 +9,7 @@ mod order;
 
 use crate::channel::audience::GatewaySink;
 use crate::delivery::Delivery;
-use crate::hops::{Hop, Which};
+use crate::hops::{Hop, Span};
 use crate::router::Router;
 use crate::shard::ShardMessage;
 use crate::store::{LogId, READ_ROWS_MAX};
@@ -140,11 +140,7 @@ impl Relay {
     async fn act(&mut self, log: &LogId, arrived: Arrived) {
         if !arrived.ready.is_empty() {
             let batch: Arc<[Arc<Delivery>]> = arrived.ready.into();
-            let now_us = self.host.now_us();
-            for event in batch.iter() {
-                let which = Which { log, us: event.event.us, seq: event.event.seq };
-                self.router.hops().note(which, Hop::Arrived, now_us, 0);
-            }
+            self.router.hops().note(log, Span::of(&batch, Hop::Arrived, self.host.now_us(), 0));
             let shards = self.logs.get(log).map(|upstream| upstream.shards.clone()).unwrap_or_default();
             for shard in shards {
                 // A shard never waits for a session, so this wait is short; it is what slows channels down when

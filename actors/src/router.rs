@@ -9,7 +9,7 @@ use crate::channel::replay::Replay;
 use crate::command::{Command, Done, ReplyTo};
 use crate::config::Config;
 use crate::gate::{Gate, Peaks};
-use crate::hops::{Hop, Hops, Which};
+use crate::hops::{Hop, Hops, Span};
 use crate::peer::PeerNotice;
 use crate::peers::Peers;
 use crate::slot::{SlotArgs, SlotKeeper, SlotMessage};
@@ -92,9 +92,8 @@ impl Router {
     /// Notes that somebody who asked here at `asked_us` has the answer.
     pub(crate) fn note_asked(&self, log: &LogId, done: &Done, asked_us: Micros) {
         if done.seq > 0 {
-            let which = Which { log, us: done.us, seq: done.seq };
-            self.0.hops.note(which, Hop::Asked, asked_us, 0);
-            self.0.hops.note(which, Hop::Answered, self.host().now_us(), 0);
+            let span = |hop, at_us| Span { us: done.us, seq: done.seq, hop, at_us, count: 0 };
+            self.0.hops.note(log, [span(Hop::Asked, asked_us), span(Hop::Answered, self.host().now_us())]);
         }
     }
 
@@ -119,17 +118,6 @@ impl Router {
     pub fn slots_of(&self, node: &NodeId) -> BTreeSet<Slot> {
         let table = self.table().now();
         Slot::all().filter(|slot| table.owner(*slot).is_some_and(|owner| owner.node.id == *node)).collect()
-    }
-    /// Other nodes that own slots, as far as is known.
-    pub fn owners(&self) -> BTreeSet<NodeId> {
-        let (table, me) = (self.table().now(), self.0.pilot.routes.me());
-        let mut owners = BTreeSet::new();
-        for owner in Slot::all().filter_map(|slot| table.owner(slot)).filter(|owner| owner.node.id != me.id) {
-            if !owners.contains(&owner.node.id) {
-                owners.insert(owner.node.id.clone());
-            }
-        }
-        owners
     }
     /// Time, chance, tasks.
     pub fn host(&self) -> &Host {

@@ -6,7 +6,7 @@
 //! Never does: wait for a session.
 
 use crate::delivery::Delivery;
-use crate::hops::{Hop, Hops, Which};
+use crate::hops::{Hop, Hops, Span};
 use crate::relay::RelayMessage;
 use crate::session::ToSession;
 use crate::session::mailbox::Listener;
@@ -192,10 +192,7 @@ impl Shard {
             }
         }
         let now_us = self.host.now_us();
-        for event in events {
-            let which = Which { log: &last.log, us: event.event.us, seq: event.event.seq };
-            self.hops.note(which, Hop::Handed, now_us, entry.listeners.len());
-        }
+        self.hops.note(&last.log, Span::of(events, Hop::Handed, now_us, entry.listeners.len()));
         let age = Duration::from_micros(now_us.saturating_sub(last.event.us));
         metrics::histogram!("message_delivery_latency_p99", "region" => "0").record(age);
     }

@@ -161,7 +161,7 @@ impl Subject {
             conversation.durable(seq);
         }
     }
-    /// How many it reaches: a conversation's members, or the one whose log it is. A workspace's log does not count.
+    /// How many it reaches: a conversation's members, or the one whose log it is. A workspace's log counts for one.
     pub fn size(&self) -> usize {
         match self {
             Self::Conversation(conversation) => conversation.size(),

@@ -222,9 +222,8 @@ impl Charm {
 
     /// Works out what follows from the table, where that is another one than at the last look.
     fn learn(&mut self) {
-        if self.known.learn(self.routes.table().now_full(), &self.me) {
-            let own = self.known.own().iter().map(|(slot, owner)| (*slot, owner.clone()));
-            self.balance.owns(own, self.host.monotonic());
+        if self.known.learn(self.routes.table().now().clone()) {
+            self.balance.owns(self.own().into_iter(), self.host.monotonic());
         }
     }
 
@@ -295,7 +294,7 @@ impl Charm {
 
     /// Takes what F1 lets this node take.
     async fn repair(&mut self, cell: &Arc<CellView>) {
-        let table = self.routes.table().now_full();
+        let table = self.routes.table().now().clone();
         let as_before = |quiet: &Quiet| Arc::ptr_eq(&quiet.table, &table) && quiet.cell.says_as(cell);
         if self.quiet.as_ref().is_some_and(as_before) {
             return;

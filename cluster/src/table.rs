@@ -12,7 +12,7 @@ use crate::{
 };
 use arc_swap::{ArcSwap, Guard};
 use proto::v1::SlotRow;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// An owner and the epoch of its claim; epochs start at 1 and count every change of the slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,16 @@ impl SlotTable {
             (*owner.node == *node).then_some((slot, owner.epoch))
         })
     }
+    /// Who owns slots.
+    pub fn owners(&self) -> BTreeSet<NodeId> {
+        let mut owners = BTreeSet::new();
+        for owner in Slot::all().filter_map(|slot| self.owner(slot)) {
+            if !owners.contains(&owner.node.id) {
+                owners.insert(owner.node.id.clone());
+            }
+        }
+        owners
+    }
     /// Takes the news if its epoch is higher than what is known; true if it was.
     fn learn(&mut self, slot: Slot, news: &Owner) -> bool {
         let known = &mut self.0[usize::from(slot.number())];
@@ -119,10 +129,6 @@ impl Table {
     /// The state now. Cheap; drop it before the next await.
     pub fn now(&self) -> Guard<Arc<SlotTable>> {
         self.now.load()
-    }
-    /// The state now, to keep.
-    pub fn now_full(&self) -> Arc<SlotTable> {
-        self.now.load_full()
     }
     /// Takes what has a higher epoch than what is known and drops the rest; the slots that changed.
     pub fn apply(&self, news: &[(Slot, Owner)]) -> Vec<Slot> {

@@ -65,9 +65,7 @@ impl Pilot {
         });
         let mut standing = Standing::Believed { epoch: append.epoch };
         let mut wait = RESEND_FIRST;
-        if !self.tenure.holds(slot).await {
-            // The fence would refuse it, or take it where nobody looks: the new owner has read the tail already.
-            self.host.fault(FaultPoint::StepDown);
+        if !self.may_write(slot).await {
             return Landed::StepDown;
         }
         self.host.fault(FaultPoint::BeforeAppend);
@@ -83,9 +81,7 @@ impl Pilot {
                     self.host.fault(FaultPoint::OutcomeUnknown);
                     self.host.sleep(wait).await;
                     wait = (wait * 2).min(RESEND_MAX);
-                    if !self.tenure.holds(slot).await {
-                        // Whoever was frozen meanwhile would write behind the next owner's back.
-                        self.host.fault(FaultPoint::StepDown);
+                    if !self.may_write(slot).await {
                         return Landed::StepDown;
                     }
                     (outcome, cause) = self.send(&append).await;
@@ -116,6 +112,16 @@ impl Pilot {
                 }
             }
         }
+    }
+
+    /// Whether the slot is still this node's. Of one that is not the fence would refuse a batch, or take it where nobody
+    /// looks: the next owner has read the tail already. A node may have been frozen before any try.
+    async fn may_write(&self, slot: Slot) -> bool {
+        let holds = self.tenure.holds(slot).await;
+        if !holds {
+            self.host.fault(FaultPoint::StepDown);
+        }
+        holds
     }
 
     async fn send(&self, append: &Append) -> (Outcome, Option<StoreError>) {

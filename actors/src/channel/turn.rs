@@ -7,12 +7,11 @@ use super::promise::Promise;
 use super::ups::Begun;
 use super::window::Seen;
 use super::{ChannelMessage, ChannelState, Hot, load};
-use crate::channel::ChannelArgs;
 use crate::command::{Command, Done};
 use crate::delivery::Delivery;
 use crate::follow;
 use crate::gate::Admitted;
-use crate::hops::{Hop, Which};
+use crate::hops::{Hop, Span};
 use crate::store::fence::content_mut;
 use crate::store::{BatchId, LogId, StoreError};
 use crate::subject::{Decision, Draft, Loaded, Need, about};
@@ -300,13 +299,15 @@ impl ChannelState {
         let staged = hot.log.applied();
         let durable = hot.log.durable();
         let rolled = bucket_of(durable) != bucket_of(durable - staged.len() as u64);
-        let (mut events, mut taken) = (Vec::with_capacity(staged.len()), Vec::with_capacity(staged.len()));
+        let (mut events, mut ordered) = (Vec::with_capacity(staged.len()), Vec::with_capacity(staged.len()));
+        let now_us = self.args.pilot.host.now_us();
         let now = self.args.pilot.host.monotonic();
         let persist = metrics::histogram!("message_persist_latency_p99");
         for Staged { reply, event, aside, at, idle, .. } in staged {
             let took = now.saturating_sub(at);
             persist.record(took);
-            taken.push((event.us, event.seq, u64::try_from(took.as_micros()).unwrap_or(u64::MAX)));
+            let at_us = now_us.saturating_sub(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            ordered.push(Span { us: event.us, seq: event.seq, hop: Hop::Ordered, at_us, count: 0 });
             let ups = follow::ups(&self.args.id, &event, |user| hot.subject.concerns(user));
             self.follow.extend(ups.into_iter().map(|(log, up)| (event.seq, log, up)));
             let message = aside.message.clone();
@@ -340,10 +341,12 @@ impl ChannelState {
         metrics::counter!("waggle_events_total").increment(events.len() as u64);
         if !cluster::planted!(DeliverBeforeCommit) {
             let (count, size) = (events.len(), size_bucket(hot.subject.size()));
-            let copies = self.args.audience.spread(&self.args.id, &events.into(), durable);
+            let events: Arc<[_]> = events.into();
+            let copies = self.args.audience.spread(&self.args.id, &events, durable);
             metrics::histogram!("fan_out_ratio", "channel_size_bucket" => size)
                 .record_many(copies as f64, count);
-            note(&self.args, &taken, copies);
+            let landed = Span::of(&events, Hop::Durable, now_us, copies);
+            self.args.router.hops().note(&self.args.id, ordered.into_iter().chain(landed));
         }
         hot.subject.durable(durable);
         if self.follow.is_empty() {
@@ -473,16 +476,6 @@ impl Hot {
             idle: Vec::new(),
             at: now.1,
         });
-    }
-}
-
-/// Hops of events that are durable: time and seq of each, and how many microseconds ago it got its place.
-fn note(args: &ChannelArgs, taken: &[(Micros, u64, u64)], copies: usize) {
-    let (hops, now_us) = (args.router.hops(), args.pilot.host.now_us());
-    for (us, seq, took_us) in taken {
-        let which = Which { log: &args.id, us: *us, seq: *seq };
-        hops.note(which, Hop::Ordered, now_us.saturating_sub(*took_us), 0);
-        hops.note(which, Hop::Durable, now_us, copies);
     }
 }
 

@@ -67,7 +67,8 @@ impl Company {
         board.offer(CELL, Roles::of(&[Role::Channels]), Arc::new(charm.sights()));
         host.spawn("charm", charm.run());
         host.spawn("slots changed", follow(context.clone(), relay.clone()));
-        host.spawn("unheard owners", unheard_owners(context.clone(), board.clone(), relay.clone()));
+        let me = pilot.routes.me().id.clone();
+        host.spawn("unheard owners", unheard_owners(context.clone(), me, board.clone(), relay.clone()));
         let (beat, every) = (host.clone(), Duration::from_millis(context.config.beacon_interval_ms));
         host.spawn("tail beacons of peers", async move {
             loop {
@@ -113,14 +114,13 @@ impl Leave {
 
 /// Owners from which this node has heard nothing for a while, and whose slots nobody else has taken: they may be cut
 /// off from this node alone. What they say of users here, the end of a token above all, has to be looked up.
-async fn unheard_owners(context: Context, board: Switchboard, relay: mpsc::Sender<RelayMessage>) {
+async fn unheard_owners(context: Context, me: NodeId, board: Switchboard, relay: mpsc::Sender<RelayMessage>) {
     let mut before = BTreeSet::new();
     loop {
         context.host.sleep(UNHEARD_LOOK).await;
         let linked = board.peers();
-        let owners = context.router.owners();
-        let unheard: BTreeSet<NodeId> =
-            owners.into_iter().filter(|owner| !linked.contains_key(owner)).collect();
+        let mut unheard = context.router.table().now().owners();
+        unheard.retain(|owner| *owner != me && !linked.contains_key(owner));
         let slots: BTreeSet<Slot> =
             unheard.intersection(&before).flat_map(|owner| context.router.slots_of(owner)).collect();
         if !slots.is_empty() && relay.send(RelayMessage::Unheard(slots)).await.is_err() {
