@@ -114,8 +114,8 @@ impl Pilot {
         }
     }
 
-    /// Whether the slot is still this node's. Of one that is not the fence would refuse a batch, or take it where nobody
-    /// looks: the next owner has read the tail already. A node may have been frozen before any try.
+    /// Whether the slot is still this node's. Of one that is not the fence would refuse a batch, or take it
+    /// where nobody looks: the next owner has read the tail already. A node may have been frozen before any try.
     async fn may_write(&self, slot: Slot) -> bool {
         let holds = self.tenure.holds(slot).await;
         if !holds {

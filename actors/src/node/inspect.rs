@@ -35,6 +35,20 @@ pub(super) struct Others {
     pub(super) shown: Shown,
 }
 
+impl Others {
+    /// Asks a node something; nothing where it does not answer in time, or so that it is understood.
+    pub(super) async fn ask<A: Message + Default>(
+        &self,
+        node: &NodeId,
+        service: u32,
+        call: impl Message,
+    ) -> Option<A> {
+        let call = call.encode_to_vec().into();
+        let answer = self.board.call(node, Class::Normal, service, call, ANSWER_WITHIN).await.ok()?;
+        A::decode(answer).ok()
+    }
+}
+
 /// What a node says of itself.
 #[derive(Clone)]
 pub(super) struct Facts {
@@ -120,13 +134,12 @@ impl Node {
     /// The nodes, and what each says of itself.
     async fn status(&self) -> Value {
         let facts: BTreeMap<NodeId, FactsAnswer> = match &self.others {
-            Some(Others { board, .. }) => {
-                let ask = |node: NodeId| async move {
-                    let call = FactsCall {}.encode_to_vec().into();
-                    let answer = board.call(&node, Class::Normal, FACTS, call, ANSWER_WITHIN).await.ok()?;
-                    Some((node, FactsAnswer::decode(answer).ok()?))
+            Some(others) => {
+                let ask = async |node| {
+                    let facts = others.ask(&node, FACTS, FactsCall {}).await?;
+                    Some((node, facts))
                 };
-                let asked = join_all(board.peers().into_keys().map(ask)).await;
+                let asked = join_all(others.board.peers().into_keys().map(ask)).await;
                 asked.into_iter().flatten().chain([(self.me.id.clone(), self.facts.now())]).collect()
             }
             None => [(self.me.id.clone(), self.facts.now())].into(),

@@ -1,14 +1,12 @@
 //! What became of a message: the hops that the nodes of a cell remember of it, on one clock.
 
 use super::Node;
-use super::inspect::Others;
 use crate::admin::{self, AdminError};
 use crate::hops::{Hop, Hops};
 use crate::peer::PeerError;
 use crate::router::Router;
 use crate::store::LogId;
 use bytes::Bytes;
-use cluster::link::Class;
 use cluster::link::roles::Role;
 use cluster::node::{BootId, NodeId};
 use cluster::switchboard::Service;
@@ -18,12 +16,9 @@ use prost::Message;
 use proto::ts::{self, Micros};
 use proto::v1::{HopKind, HopSpan, HopsAnswer, HopsCall};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// The switchboard's number of this service.
 pub(super) const HOPS: u32 = 6;
-/// A node that does not tell within this long is named as one that did not.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a message is called: `CHANNEL/TS`, or Slack's permalink.
 #[derive(Debug, PartialEq, Eq)]
@@ -160,25 +155,23 @@ impl Node {
         let host = &self.context.host;
         let own = answer(self.context.router.hops(), log, us, host.now_us());
         let mut told = vec![Told { node: self.me.id.clone(), ahead_us: 0, unsure_us: 0, answer: own }];
-        let Some(Others { board, .. }) = &self.others else { return (told, Vec::new()) };
-        let ask = |node: NodeId| async move {
-            let call = HopsCall { log: Some(log.into()), us }.encode_to_vec().into();
+        let Some(others) = &self.others else { return (told, Vec::new()) };
+        let ask = async |node: NodeId| {
+            let call = HopsCall { log: Some(log.into()), us };
             let (wall, asked) = (host.now_us(), host.monotonic());
-            let answer = board.call(&node, Class::Normal, HOPS, call, ANSWER_WITHIN).await.ok();
+            let answer: Option<HopsAnswer> = others.ask(&node, HOPS, call).await;
             let took = u64::try_from((host.monotonic() - asked).as_micros()).unwrap_or(u64::MAX);
-            let answer =
-                answer.and_then(|bytes| HopsAnswer::decode(bytes).ok()).filter(|told| told.now_us > 0);
-            let Some(answer) = answer else { return Err(node.to_string()) };
+            let Some(answer) = answer.filter(|told| told.now_us > 0) else { return Err(node.to_string()) };
             let middle = wall.saturating_add(took / 2);
             let ahead_us = answer.now_us.cast_signed().saturating_sub(middle.cast_signed());
             Ok(Told { node, ahead_us, unsure_us: took / 2, answer })
         };
         let carries = |node: &NodeId| {
-            let roles = board.roles(node);
+            let roles = others.board.roles(node);
             roles.has(Role::Gateway) || roles.has(Role::Channels)
         };
         let mut silent = Vec::new();
-        for answer in join_all(board.peers().into_keys().filter(carries).map(ask)).await {
+        for answer in join_all(others.board.peers().into_keys().filter(carries).map(ask)).await {
             match answer {
                 Ok(answer) => told.push(answer),
                 Err(node) => silent.push(node),

@@ -9,7 +9,7 @@ use crate::operator::Request;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode};
-use table::{cell, span, table};
+use table::{cell, table, uptime};
 
 /// See who is in the cluster, who owns what, and why.
 #[derive(Debug, Args)]
@@ -26,6 +26,15 @@ pub(super) struct Cluster {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    #[command(flatten)]
+    Ask(Question),
+    /// What each node does, again and again until it is stopped.
+    Top(top::Top),
+}
+
+/// What is asked once.
+#[derive(Debug, Subcommand)]
+enum Question {
     /// The nodes: how they stand, what they own, whom they serve.
     Status,
     /// How the slots lie on the nodes, and how the ring would have them.
@@ -36,8 +45,6 @@ enum Verb {
     Why(Channel),
     /// What a message went through: who asked, its place, the store, each gateway.
     Trace(Message),
-    /// What each node does, again and again until it is stopped.
-    Top(top::Top),
     /// Whether all is well; exit 1 and a sentence each for what is not.
     Health,
 }
@@ -46,63 +53,70 @@ enum Verb {
 struct Channel {
     /// Name or id.
     channel: String,
-    /// Name or id; needed where there are several.
-    #[arg(long)]
-    workspace: Option<String>,
+    #[command(flatten)]
+    within: Within,
 }
 
 #[derive(Debug, Args)]
 struct Message {
     /// CHANNEL/TS, such as general/1767225600.000100, or the link to the message.
     message: String,
+    #[command(flatten)]
+    within: Within,
+}
+
+#[derive(Debug, Args)]
+struct Within {
     /// Name or id; needed where there are several.
     #[arg(long)]
     workspace: Option<String>,
 }
 
-impl Message {
-    fn args(&self) -> Value {
-        match &self.workspace {
-            Some(workspace) => json!({ "message": self.message, "workspace": workspace }),
-            None => json!({ "message": self.message }),
+impl Within {
+    /// The arguments of a question about something of a workspace.
+    fn args(&self, key: &str, name: &str) -> Value {
+        let mut args = json!({ key: name });
+        if let Some(workspace) = &self.workspace {
+            args["workspace"] = workspace.as_str().into();
         }
-    }
-}
-
-impl Channel {
-    fn args(&self) -> Value {
-        match &self.workspace {
-            Some(workspace) => json!({ "channel": self.channel, "workspace": workspace }),
-            None => json!({ "channel": self.channel }),
-        }
+        args
     }
 }
 
 impl Cluster {
     pub(super) fn run(self) -> ExitCode {
-        let (verb, args) = match &self.verb {
-            Verb::Top(top) => return top.run(self.node, self.json),
-            Verb::Status => ("cluster.status", json!({})),
-            Verb::Trace(message) => ("cluster.trace", message.args()),
-            Verb::Ring => ("cluster.ring", json!({})),
-            Verb::Placement(channel) | Verb::Why(channel) => ("cluster.placement", channel.args()),
-            Verb::Health => ("cluster.health", json!({})),
+        match self.verb {
+            Verb::Top(top) => top.run(self.node, self.json),
+            Verb::Ask(question) => question.run(self.node, self.json),
+        }
+    }
+}
+
+impl Question {
+    fn run(self, node: Option<PathBuf>, is_json: bool) -> ExitCode {
+        let (verb, args) = match &self {
+            Self::Status => ("cluster.status", json!({})),
+            Self::Ring => ("cluster.ring", json!({})),
+            Self::Placement(Channel { channel, within }) | Self::Why(Channel { channel, within }) => {
+                ("cluster.placement", within.args("channel", channel))
+            }
+            Self::Trace(Message { message, within }) => ("cluster.trace", within.args("message", message)),
+            Self::Health => ("cluster.health", json!({})),
         };
-        let result = match answer(self.node, &Request { verb: verb.to_owned(), args }, exit::UNKNOWN) {
+        let result = match answer(node, &Request { verb: verb.to_owned(), args }, exit::UNKNOWN) {
             Ok(result) => result,
             Err(code) => return code,
         };
         let troubles = list(&result["troubles"]);
-        let text = match &self.verb {
-            _ if self.json => result.to_string(),
-            Verb::Status => status(&list(&result["nodes"])),
-            Verb::Ring => ring(&list(&result["nodes"])),
-            Verb::Placement(_) => placement(&result),
-            Verb::Why(_) => lines(&list(&result["placement"]["why"])),
-            Verb::Trace(_) => trace::text(&result["trace"]),
-            Verb::Top(_) => return ExitCode::SUCCESS,
-            Verb::Health if troubles.is_empty() => "all is well".to_owned(),
-            Verb::Health => lines(&troubles),
+        let text = match &self {
+            _ if is_json => result.to_string(),
+            Self::Status => status(&list(&result["nodes"])),
+            Self::Ring => ring(&list(&result["nodes"])),
+            Self::Placement(_) => placement(&result),
+            Self::Why(_) => lines(&list(&result["placement"]["why"])),
+            Self::Trace(_) => trace::text(&result["trace"]),
+            Self::Health if troubles.is_empty() => "all is well".to_owned(),
+            Self::Health => lines(&troubles),
         };
         println!("{text}");
         if troubles.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -119,11 +133,10 @@ fn lines(sentences: &[Value]) -> String {
 
 fn status(nodes: &[Value]) -> String {
     let row = |node: &Value| {
-        let up = node["uptime_ms"].as_u64().map(|ms| span(ms / 1000)).unwrap_or_else(|| "-".into());
         let owns = if node["is_member"] == true { "yes" } else { "no" };
         let fields = ["node", "state", "slots", "sessions", "version", "address"].map(|key| cell(&node[key]));
         let [name, state, slots, sessions, version, address] = fields;
-        vec![name, state.replace('_', " "), owns.to_owned(), slots, sessions, up, version, address]
+        vec![name, state.replace('_', " "), owns.to_owned(), slots, sessions, uptime(node), version, address]
     };
     let head = ["NODE", "STATE", "MEMBER", "SLOTS", "SESSIONS", "UP", "VERSION", "ADDRESS"];
     table(&head, nodes.iter().map(row).collect())

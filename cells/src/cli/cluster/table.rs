@@ -11,8 +11,13 @@ pub(super) fn cell(value: &Value) -> String {
     }
 }
 
+/// How long a node runs, if it said.
+pub(super) fn uptime(node: &Value) -> String {
+    node["uptime_ms"].as_u64().map_or_else(|| "-".into(), |ms| span(ms / 1000))
+}
+
 /// Seconds in the two largest units.
-pub(super) fn span(seconds: u64) -> String {
+fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),

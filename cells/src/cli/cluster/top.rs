@@ -2,7 +2,7 @@
 
 use super::{
     list,
-    table::{cell, span, table},
+    table::{cell, table, uptime},
 };
 use crate::{
     cli::{asking::answer, exit},
@@ -90,9 +90,8 @@ fn per_second(earlier: &Value, now: &Value, count: &str) -> Option<u64> {
 
 fn text(nodes: &[Value]) -> String {
     let row = |node: &Value| {
-        let up = node["uptime_ms"].as_u64().map_or_else(|| "-".into(), |ms| span(ms / 1000));
         let keys = ["node", "state", "slots", "sessions", "ordered_per_s", "handed_per_s", "slowness"];
-        keys.iter().map(|key| cell(&node[*key]).replace('_', " ")).chain([up]).collect()
+        keys.iter().map(|key| cell(&node[*key]).replace('_', " ")).chain([uptime(node)]).collect()
     };
     let head = ["NODE", "STATE", "SLOTS", "SESSIONS", "ORDERED/S", "HANDED/S", "SLOW", "UP"];
     table(&head, nodes.iter().map(row).collect())
