@@ -211,21 +211,17 @@ bugs! {
 impl Bug {
     /// Whether it shows only where several nodes share the slots.
     pub fn is_of_cells(self) -> bool {
-        use Bug::{
-            ActiveNotLookedAt, ForwardedAnew, LostIsRefused, LostWriteIsRefused, NewsOfSlotsKept,
-            NotRenewedOnLink, NotRenewedOnMove, PeerReplaySkipsFirst,
-        };
-        matches!(
-            self,
-            ActiveNotLookedAt
-                | ForwardedAnew
-                | LostIsRefused
-                | LostWriteIsRefused
-                | NewsOfSlotsKept
-                | NotRenewedOnLink
-                | NotRenewedOnMove
-                | PeerReplaySkipsFirst
-        )
+        const OF_CELLS: [Bug; 8] = [
+            Bug::ActiveNotLookedAt,
+            Bug::ForwardedAnew,
+            Bug::LostIsRefused,
+            Bug::LostWriteIsRefused,
+            Bug::NewsOfSlotsKept,
+            Bug::NotRenewedOnLink,
+            Bug::NotRenewedOnMove,
+            Bug::PeerReplaySkipsFirst,
+        ];
+        OF_CELLS.contains(&self)
     }
 }
 

@@ -10,10 +10,7 @@ use crate::{
 };
 use anyhow::Context;
 use clap::Args;
-use simulations::{
-    scenarios,
-    sometimes::{WITHIN_SEEDS, Watch},
-};
+use simulations::sometimes::{WITHIN_SEEDS, Watch};
 use std::{
     collections::BTreeMap,
     ops::{ControlFlow, RangeInclusive},
@@ -71,10 +68,9 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Of no seed yet. Only the weather as it comes has everything in store: with one workload much never happens.
+    /// Of no seed yet.
     pub fn of(what: &What) -> Self {
-        let weather = what.scenario == scenarios::DEFAULT && what.workload.is_none() && what.nodes.is_none();
-        Self { watch: weather.then(Watch::default), ..Self::default() }
+        Self { watch: what.has_everything_in_store().then(Watch::default), ..Self::default() }
     }
 
     /// Adds the next seed, and says what has not happened for too many of them.

@@ -80,6 +80,12 @@ impl What {
         Ok(Settings { hours: self.hours, workload: self.workload.clone(), nodes: self.nodes, plan })
     }
 
+    /// Whether everything happens in some seed. It does in the weather as it comes: with one workload, or where every
+    /// seed has a cell, much never happens.
+    pub fn has_everything_in_store(&self) -> bool {
+        self.scenario == scenarios::DEFAULT && self.workload.is_none() && self.nodes.is_none()
+    }
+
     /// The same as arguments of another process.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = vec!["--scenario".to_owned(), self.scenario.clone()];

@@ -4,7 +4,7 @@ use crate::{
     clients::strangers,
     faults::{Fault, Lie, PANICS, Way},
     stage::{
-        self, Stage,
+        self, Stage, neighbours,
         seat::{Running, Seat},
         site::Site,
         storm::Mood,
@@ -30,10 +30,6 @@ const TRAP_MAX: Duration = Duration::from_secs(20);
 const REQUESTS_STRAY: Duration = Duration::from_millis(800);
 /// Time until somebody notices that a node is frozen.
 const NOTICED: Duration = Duration::from_millis(500);
-
-/// A node that is stopped sends its sessions away within this window, and has this long for everything.
-const GOES_OVER: Duration = Duration::from_millis(500);
-const GOES_WITHIN: Duration = Duration::from_secs(10);
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -302,11 +298,8 @@ impl Stage {
             return Ok(());
         }
         self.struck("stop");
-        let stopped = self.world.while_alive(life, node.stop(GOES_OVER, GOES_WITHIN)).await;
+        let stopped = neighbours::stop(&self.world, (seat.machine(), life), &node).await;
         self.world.tell(|| format!("{} was stopped ({stopped:?})", seat.id));
-        if self.world.lives(life) {
-            self.world.crash(seat.machine(), Crash::Process);
-        }
         seat.repairing.store(false, Relaxed);
         self.back(site, seat, ms(down_ms)).await
     }

@@ -255,8 +255,8 @@ fn faults(chance: &Entropy, plan: &Plan) -> Vec<Timed> {
     for kind in KINDS {
         let own = chance.fork(kind.name);
         let times = SELDOM_SEEN.iter().find(|(name, _)| *name == kind.name).map_or(1, |(_, times)| *times);
-        let of_cells = IN_CELLS.contains(&kind.name);
-        if !(if of_cells { own.chance(2, 3) } else { own.chance(1, KIND_ONE_IN / times) }) {
+        let (seeds, of) = if IN_CELLS.contains(&kind.name) { (2, 3) } else { (1, KIND_ONE_IN / times) };
+        if !own.chance(seeds, of) {
             continue;
         }
         for _ in 0..1 + own.below(OF_KIND_MAX) {

@@ -8,9 +8,9 @@ pub mod measure;
 
 use crate::{
     scenarios::Settings,
+    stage::neighbours,
     world::{
         World,
-        datagrams::address,
         links::{self, SimLinks},
         machine::{Crash, Hardware, MachineId},
         report::Violation,
@@ -21,7 +21,7 @@ use cluster::{
     host::Host,
     link::{LinkConfig, LinkEvent, Links},
     node::{BootId, CellId, Node, NodeId},
-    swim::{Identity, Swim, SwimConfig},
+    swim::SwimConfig,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,10 +29,6 @@ use std::{
     time::Duration,
 };
 
-/// Port of gossip.
-const GOSSIP_PORT: u16 = 7001;
-/// The cluster's key.
-const KEY: [u8; 32] = [7; 32];
 /// How long it lasts unless told otherwise.
 const HOURS: f64 = 0.1;
 /// Nodes of the scenario.
@@ -92,18 +88,8 @@ impl Shore {
         let host = self.world.boot(machine);
         let cell = CellId::parse("shore").expect("a plain name");
         let me = Node { id: node.clone(), boot: BootId(host.entropy().next_u64()), cell };
-        let identity = Identity {
-            node: me.id.clone(),
-            boot: me.boot,
-            cell: me.cell.clone(),
-            gossip: address(machine, GOSSIP_PORT),
-            link: address(machine, links::PORT),
-            rank: host.now_us(),
-        };
-        let seeds = self.machines.values().take(2).map(|machine| address(*machine, GOSSIP_PORT)).collect();
-        let swim = Swim::new(identity, seeds, self.config, host.entropy());
-        let datagrams = Arc::new(self.world.datagrams(machine, GOSSIP_PORT));
-        let gossip = Gossip::start(&host, swim, &[KEY], datagrams);
+        let seeds = self.machines.values().take(2).copied();
+        let gossip = neighbours::gossip(&self.world, (machine, &host, &me), seeds, self.config);
         let up = Arc::<Mutex<BTreeSet<NodeId>>>::default();
         if self.with_links {
             let config = LinkConfig::default();

@@ -1,11 +1,23 @@
 //! What a node of a cluster has of the others in a world: links, gossip, and the names of all of them.
 
-use crate::world::{World, datagrams::address, links, machine::MachineId};
+use crate::world::{
+    World,
+    datagrams::address,
+    links,
+    machine::{Crash, Life, MachineId},
+};
 use actors::{
-    node::company::Company,
-    store::{link::StoreLink, remote::RemoteStore},
+    config::Config,
+    node::{Node, company::Company},
+    store::{
+        Store,
+        link::{ASKERS, STORE, StoreLink},
+        remote::RemoteStore,
+        service::StoreService,
+    },
 };
 use cluster::{
+    claims::Claims,
     gossip::Gossip,
     host::Host,
     link::LinkConfig,
@@ -16,10 +28,47 @@ use cluster::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 const GOSSIP_PORT: u16 = 7001;
+/// The cluster's key.
 const KEY: [u8; 32] = [7; 32];
+/// How long a node waits before it asks for its slots again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// A node that is stopped sends its sessions away within this window, and has this long for everything.
+const GOES_OVER: Duration = Duration::from_millis(500);
+const GOES_WITHIN: Duration = Duration::from_secs(10);
+
+/// Starts a node's part in gossip on its machine, which has just been booted. `seeds`: whose addresses it is told.
+pub fn gossip(
+    world: &World,
+    (machine, host, me): (MachineId, &Host, &Me),
+    seeds: impl Iterator<Item = MachineId>,
+    config: SwimConfig,
+) -> Gossip {
+    let identity = Identity {
+        node: me.id.clone(),
+        boot: me.boot,
+        cell: me.cell.clone(),
+        gossip: address(machine, GOSSIP_PORT),
+        link: address(machine, links::PORT),
+        rank: host.now_us(),
+    };
+    let seeds = seeds.map(|machine| address(machine, GOSSIP_PORT)).collect();
+    let swim = Swim::new(identity, seeds, config, host.entropy());
+    Gossip::start(host, swim, &[KEY], Arc::new(world.datagrams(machine, GOSSIP_PORT)))
+}
+
+/// Stops a node as an operator does: it hands its slots over, then its process ends. Whether all was done in time,
+/// unless its machine died meanwhile.
+pub async fn stop(world: &World, (machine, life): (MachineId, Life), node: &Node) -> Option<bool> {
+    let stopped = world.while_alive(life, node.stop(GOES_OVER, GOES_WITHIN)).await;
+    if world.lives(life) {
+        world.crash(machine, Crash::Process);
+    }
+    stopped
+}
 
 /// The machines of one cell, by the names of those who run there.
 #[derive(Clone)]
@@ -56,41 +105,52 @@ impl Neighbours {
     }
 
     /// A new life of one of them, on its machine, which has just been booted.
-    pub fn life(&self, node: &NodeId, host: &Host) -> Me {
+    fn life(&self, node: &NodeId, host: &Host) -> Me {
         Me { id: node.clone(), boot: BootId(host.entropy().next_u64()), cell: self.cell.clone() }
     }
 
     /// Its way to the others.
-    pub fn board(&self, host: &Host, me: &Me) -> Switchboard {
+    fn board(&self, host: &Host, me: &Me) -> Switchboard {
         let (machine, config) = (self.machine(&me.id), LinkConfig::default());
         let links = links::join(&self.world, machine, host, me.clone(), config, &self.machines);
         Switchboard::start(host, Arc::new(links))
     }
 
+    /// Keeps the store of all of them.
+    pub fn keep_store<S: Store + Claims>(&self, host: &Host, store: Arc<S>) {
+        let board = self.board(host, &self.life(&self.store, host));
+        board.offer(STORE, ASKERS, Arc::new(StoreService::new(store.clone(), store)));
+    }
+
+    /// Starts one of them; it asks for its slots until it has an answer.
+    pub async fn start(&self, host: &Host, id: &NodeId, config: &Config) -> Node {
+        let me = self.life(id, host);
+        let company = self.company(host, &me);
+        let store = self.store(&company);
+        loop {
+            let (kept, claims, others) = (store.clone(), store.clone(), Some(company.clone()));
+            match Node::start_among(host.clone(), kept, claims, config.clone(), me.clone(), others).await {
+                Ok(node) => return node,
+                Err(error) => self.world.tell(|| format!("{id} does not start yet: {error}")),
+            }
+            host.sleep(ASK_AGAIN).await;
+        }
+    }
+
     /// What a node has of the others.
-    pub fn company(&self, host: &Host, me: &Me) -> Company {
+    fn company(&self, host: &Host, me: &Me) -> Company {
         let (board, gossip) = (self.board(host, me), self.gossip(host, me));
         Company { board, gossip, members: self.members.clone() }
     }
 
     /// Its way to the store.
-    pub fn store(&self, company: &Company) -> Arc<RemoteStore> {
+    fn store(&self, company: &Company) -> Arc<RemoteStore> {
         let link = StoreLink::new(company.board.clone(), self.store.clone());
         Arc::new(RemoteStore::new(Arc::new(link)))
     }
 
     fn gossip(&self, host: &Host, me: &Me) -> Gossip {
-        let machine = self.machine(&me.id);
-        let identity = Identity {
-            node: me.id.clone(),
-            boot: me.boot,
-            cell: me.cell.clone(),
-            gossip: address(machine, GOSSIP_PORT),
-            link: address(machine, links::PORT),
-            rank: host.now_us(),
-        };
-        let seeds = self.members.iter().map(|member| address(self.machine(member), GOSSIP_PORT)).collect();
-        let swim = Swim::new(identity, seeds, SwimConfig::default(), host.entropy());
-        Gossip::start(host, swim, &[KEY], Arc::new(self.world.datagrams(machine, GOSSIP_PORT)))
+        let seeds = self.members.iter().map(|member| self.machine(member));
+        gossip(&self.world, (self.machine(&me.id), host, me), seeds, SwimConfig::default())
     }
 }

@@ -78,7 +78,6 @@ impl Site {
         let own = |is_for, id, machines| Arc::new(Seat::new(&world, is_for, id, machines));
         let store_hardware = Hardware { blocking: plan.access(), ..Hardware::default() };
         let store = || world.machine(format!("store-{number}"), store_hardware.clone());
-        let first = |id: &NodeId| peers[id];
         if plan.is_cell() {
             let nodes: BTreeMap<NodeId, MachineId> = (0..plan.nodes)
                 .map(|member| NodeId::parse(&format!("node-{number}-{member}")).expect("a plain name"))
@@ -94,7 +93,7 @@ impl Site {
             return Self { number, seats, vault, peers, neighbours, paper, config, world };
         }
         let id = node_id(number);
-        let first = first(&id);
+        let first = peers[&id];
         let (spare, store) = match plan.remote_store {
             true => {
                 let store = store();

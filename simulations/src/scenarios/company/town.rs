@@ -2,7 +2,7 @@
 
 use super::{Kept, LOOK, is_owned, name};
 use crate::{
-    stage::neighbours::Neighbours,
+    stage::neighbours::{self, Neighbours},
     world::{
         World,
         machine::{Crash, Hardware, Life, MachineId},
@@ -15,12 +15,7 @@ use actors::{
     context::Context,
     node::Node,
     opening::{self, Plan},
-    store::{
-        LogId, READ_ROWS_MAX,
-        link::{ASKERS, STORE},
-        memory::MemoryStore,
-        service::StoreService,
-    },
+    store::{LogId, READ_ROWS_MAX, memory::MemoryStore},
 };
 use cluster::{host::Entropy, node::NodeId};
 use proto::{
@@ -39,9 +34,6 @@ use std::{
 pub(super) const NODES: usize = 3;
 /// Channels that are written to.
 const CHANNELS: usize = 6;
-/// A node that is stopped sends its sessions away within this window, and has this long for everything.
-const LEAVE_WINDOW: Duration = Duration::from_millis(500);
-const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 /// A machine that went down is booted again after this long.
 const REPAIRED_AFTER: Duration = Duration::from_secs(20);
 
@@ -80,9 +72,7 @@ impl Town {
         let keeper = NodeId::parse("store").expect("a plain name");
         let neighbours = Neighbours::new(world, "town", nodes, machine(keeper.clone()));
         let memory = Arc::new(MemoryStore::new());
-        let host = world.boot(neighbours.machine(&keeper));
-        let board = neighbours.board(&host, &neighbours.life(&keeper, &host));
-        board.offer(STORE, ASKERS, Arc::new(StoreService::new(memory.clone(), memory.clone())));
+        neighbours.keep_store(&world.boot(neighbours.machine(&keeper)), memory.clone());
         let (seats, mended, troubled, latest) = Default::default();
         Self { world: world.clone(), store: memory, neighbours, seats, mended, troubled, latest }
     }
@@ -135,26 +125,13 @@ impl Town {
         let machine = self.machine(number);
         let host = self.world.boot(machine);
         let life = self.world.life(machine).expect("it was booted");
-        let me = self.neighbours.life(&name(number), &host);
-        let company = self.neighbours.company(&host, &me);
         let config = Config { rate_per_s: 1_000_000, rate_burst: 1_000_000, ..Config::default() };
-        let store = self.neighbours.store(&company);
-        while self.world.lives(life) {
-            let (store, claims, company) = (store.clone(), store.clone(), Some(company.clone()));
-            let starting =
-                Node::start_among(host.clone(), store, claims, config.clone(), me.clone(), company);
-            match self.world.while_alive(life, starting).await {
-                Some(Ok(node)) => {
-                    let root = node.clone();
-                    self.world.on_crash(machine, move |_: Crash| root.kill());
-                    self.seats().insert(number, Seat { life, node });
-                    return;
-                }
-                // The store is not reached yet.
-                Some(Err(_)) => self.world.sleep(LOOK).await,
-                None => return,
-            }
-        }
+        let id = name(number);
+        let starting = self.neighbours.start(&host, &id, &config);
+        let Some(node) = self.world.while_alive(life, starting).await else { return };
+        let root = node.clone();
+        self.world.on_crash(machine, move |_: Crash| root.kill());
+        self.seats().insert(number, Seat { life, node });
     }
 
     /// A node that runs, if there is one.
@@ -163,21 +140,17 @@ impl Town {
         self.world.lives(seat.life).then_some((seat.life, seat.node))
     }
 
-    /// Stops a node as an operator does: it hands its slots over, then its process ends. It is booted again in time.
+    /// Stops a node as an operator does. It is booted again in time.
     pub(super) async fn leave(&self, number: usize) {
         let Some((life, node)) = self.node(number) else { return };
         let table = node.context.router.table();
         let owned = || table.now().owned_by(&node.me).count();
         self.world.count("company.left", 1);
-        let stopping = node.stop(LEAVE_WINDOW, LEAVE_WITHIN);
-        let stopped = self.world.while_alive(life, stopping).await;
+        let stopped = neighbours::stop(&self.world, (self.machine(number), life), &node).await;
         if stopped == Some(true) && owned() == 0 {
             self.world.count("company.left_with_nothing", 1);
         }
         self.world.tell(|| format!("n{number} was stopped ({stopped:?}) with {} slots", owned()));
-        if self.world.lives(life) {
-            self.world.crash(self.machine(number), Crash::Process);
-        }
     }
 
     /// Whether all nodes run.

@@ -17,13 +17,7 @@ use crate::{
         report::Violation,
     },
 };
-use actors::{
-    node::Node,
-    store::{
-        link::{ASKERS, STORE},
-        service::StoreService,
-    },
-};
+use actors::node::Node;
 use cells::gateway::{self, Gateway};
 use cluster::{
     host::Host,
@@ -33,13 +27,10 @@ use cluster::{
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
 };
 
 /// Starts on a whole disk that may come to nothing.
 const FAILED_STARTS_MAX: u32 = 1;
-/// How long a node waits before it asks for its slots again.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why a seat is empty although its machine was booted.
 #[derive(Debug)]
@@ -82,8 +73,11 @@ impl Site {
         let booted = Booted { host, machine, life };
         let start = async {
             match (seat.is_for, &self.neighbours) {
-                (For::Store, Some(neighbours)) => self.start_store(seat, &booted, neighbours),
-                (For::Member, Some(neighbours)) => self.start_member(seat, &booted, neighbours).await,
+                (For::Store, Some(neighbours)) => self.start_store(&booted, neighbours),
+                (For::Member, Some(neighbours)) => {
+                    let node = Some(neighbours.start(&booted.host, &seat.id, &self.config).await);
+                    Ok(Running { life, node, gossip: None })
+                }
                 _ => self.start_alone(seat, &booted).await,
             }
         };
@@ -138,34 +132,10 @@ impl Site {
     }
 
     /// The store of several nodes.
-    fn start_store(&self, seat: &Seat, booted: &Booted, neighbours: &Neighbours) -> Result<Running, NotUp> {
+    fn start_store(&self, booted: &Booted, neighbours: &Neighbours) -> Result<Running, NotUp> {
         let Booted { host, machine, life } = booted;
-        let store = self.opened(self.vault.open_to_serve(host, *machine), *machine)?;
-        let board = neighbours.board(host, &neighbours.life(&seat.id, host));
-        board.offer(STORE, ASKERS, Arc::new(StoreService::new(store.clone(), store)));
+        neighbours.keep_store(host, self.opened(self.vault.open_to_serve(host, *machine), *machine)?);
         Ok(Running { life: *life, node: None, gossip: None })
-    }
-
-    /// One of several nodes; it asks for its slots until it has an answer.
-    async fn start_member(
-        &self,
-        seat: &Seat,
-        booted: &Booted,
-        neighbours: &Neighbours,
-    ) -> Result<Running, NotUp> {
-        let Booted { host, life, .. } = booted;
-        let me = neighbours.life(&seat.id, host);
-        let company = neighbours.company(host, &me);
-        let store = neighbours.store(&company);
-        loop {
-            let (kept, claims, others) = (store.clone(), store.clone(), Some(company.clone()));
-            let config = self.config.clone();
-            match Node::start_among(host.clone(), kept, claims, config, me.clone(), others).await {
-                Ok(node) => return Ok(Running { life: *life, node: Some(node), gossip: None }),
-                Err(error) => self.world.tell(|| format!("{} does not start yet: {error}", seat.id)),
-            }
-            host.sleep(ASK_AGAIN).await;
-        }
     }
 
     /// A store that opened; on an ill disk it need not.
