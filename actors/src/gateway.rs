@@ -58,6 +58,7 @@ struct Shared {
     active: metrics::Gauge,
     next: AtomicUsize,
     closed: AtomicBool,
+    away: AtomicBool,
 }
 
 /// Hands out seats. Cheap to clone.
@@ -76,13 +77,16 @@ impl Gateway {
         let gate = Gate::new(sessions_max);
         let (region, gateway) = ("0", node.to_owned());
         let active = metrics::gauge!("ws_connections_active", "region" => region, "gateway_id" => gateway);
-        let (next, closed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self(Arc::new(Shared { context, shards, node: node.into(), boot, gate, active, next, closed }))
+        let (next, closed, away) = Default::default();
+        Self(Arc::new(Shared { context, shards, node: node.into(), boot, gate, active, next, closed, away }))
     }
     /// A seat on the next shard in turn.
     pub fn seat(&self) -> Result<Seat, Refusal> {
         if self.0.closed.load(Ordering::Acquire) {
             return Err(Refusal::Unavailable("the node stops".into()));
+        }
+        if self.is_away() {
+            return Err(Refusal::Unavailable("the node is cut off from others of its cell".into()));
         }
         let Some(permit) = self.0.gate.enter() else {
             metrics::counter!("waggle_sessions_refused_total").increment(1);
@@ -99,8 +103,25 @@ impl Gateway {
     /// No new sessions; those that are open are told to leave, each with its turn.
     pub async fn drain(&self, leave: &GoAway) {
         self.0.closed.store(true, Ordering::Release);
+        self.tell_shards(|| ShardMessage::GoAway(leave.clone())).await;
+    }
+    /// The same for now: until [`Self::welcome`].
+    pub async fn send_away(&self, leave: &GoAway) {
+        self.0.away.store(true, Ordering::Release);
+        self.tell_shards(|| ShardMessage::GoAway(leave.clone())).await;
+    }
+    /// Sessions that were sent away for this reason may come again, unless the node stops meanwhile.
+    pub async fn welcome(&self, reason: &'static str) {
+        self.tell_shards(|| ShardMessage::Welcome(reason)).await;
+        self.0.away.store(false, Ordering::Release);
+    }
+    /// Whether sessions are sent away for now.
+    pub fn is_away(&self) -> bool {
+        self.0.away.load(Ordering::Acquire)
+    }
+    async fn tell_shards(&self, message: impl Fn() -> ShardMessage) {
         for shard in &self.0.shards {
-            let _ = shard.send(ShardMessage::GoAway(leave.clone())).await;
+            let _ = shard.send(message()).await; // a shard ends with its node
         }
     }
 }

@@ -175,6 +175,10 @@ impl Node {
         if leave.is_none() {
             host.spawn("wake", wake(context.clone(), exclusive));
         }
+        if let Some(Others { shown, .. }) = &others {
+            let doors = company::send_away_while_cut_off(host.clone(), shown.clone(), gateway.clone());
+            host.spawn("doors", doors);
+        }
         host.spawn("lost slots", replace_lost(context.clone(), lost, (relay, peers)));
         let node = Self { context, gateway, me, claimed: claimed.claimed, root, leave, others, facts };
         host.spawn("replaced", node.clone().leave_when_replaced(tenure));

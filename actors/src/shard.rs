@@ -46,8 +46,10 @@ pub enum ShardMessage {
     Ready(LogId, Option<u64>),
     /// The relay has been told that nobody here follows a log any more.
     Left(LogId),
-    /// The node stops: every session is told, each with its turn.
+    /// The node stops, or does not serve for now: every session is told, each with its turn.
     GoAway(GoAway),
+    /// What sessions were sent away for is over.
+    Welcome(&'static str),
 }
 
 /// Why and when to leave.
@@ -177,6 +179,7 @@ impl Shard {
             ShardMessage::Ready(log, tail) => self.ready(&log, tail),
             ShardMessage::Left(log) => self.left(&log),
             ShardMessage::GoAway(leave) => self.go_away(&leave),
+            ShardMessage::Welcome(reason) => _ = self.leaving.take_if(|leaving| *leaving == reason),
         }
     }
 

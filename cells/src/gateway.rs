@@ -54,10 +54,12 @@ pub enum Phase {
     Ready = 2,
     /// Work is finished, none is taken.
     Draining = 3,
+    /// Work is taken, but other nodes do it better: this one does not reach some of them.
+    CutOff = 4,
 }
 
 impl Phase {
-    const ALL: [Self; 4] = [Self::Loading, Self::Claiming, Self::Ready, Self::Draining];
+    const ALL: [Self; 5] = [Self::Loading, Self::Claiming, Self::Ready, Self::Draining, Self::CutOff];
 
     /// As `/readyz` names it.
     pub fn name(self) -> &'static str {
@@ -66,6 +68,7 @@ impl Phase {
             Self::Claiming => "claiming",
             Self::Ready => "ready",
             Self::Draining => "draining",
+            Self::CutOff => "cut_off",
         }
     }
 }
@@ -124,7 +127,9 @@ impl Gateway {
     }
     /// What `/readyz` says.
     pub fn phase(&self) -> Phase {
-        Phase::ALL[usize::from(self.0.phase.load(Ordering::Acquire))]
+        let phase = Phase::ALL[usize::from(self.0.phase.load(Ordering::Acquire))];
+        let is_away = phase == Phase::Ready && self.0.node.get().is_some_and(|node| node.gateway.is_away());
+        if is_away { Phase::CutOff } else { phase }
     }
     /// The start got further.
     pub fn set_phase(&self, phase: Phase) {

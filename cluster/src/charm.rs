@@ -3,12 +3,13 @@
 //!
 //! Owns: what this node and its peers see of each other.
 //! Promises: a slot whose owner is gone is taken by its successor, once two nodes of a majority agree (F1); a node that
-//! leaves hands its slots over (F2) and takes none, one that is back is given those that the ring has for it; whoever
-//! learns of a change tells all others.
+//! leaves hands its slots over (F2) and takes none, one that is back is given those that the ring has for it; one that is
+//! up but not fit says so, and loses its slots with its consent; whoever learns of a change tells all others.
 //! May lose: news; the next look, or a refused claim, brings them.
-//! Never does: take a slot from a node whose link is up, or touch what a channel is.
+//! Never does: take a slot from a node whose link is up and that does not yield, or touch what a channel is.
 
 mod balance;
+mod fitness;
 mod known;
 pub mod sight;
 
@@ -18,8 +19,8 @@ use crate::{
     fence::ClaimDenied,
     gossip::Gossip,
     host::Host,
-    link::Class,
-    node::{Node, NodeId},
+    link::{Class, roles::Role},
+    node::{BootId, Node, NodeId},
     router::Router,
     slots::Slot,
     switchboard::Switchboard,
@@ -27,6 +28,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use balance::Balance;
+use fitness::{Ailment, Around, Fitness};
 use futures::future::{Either, select};
 use known::Known;
 use sight::{CELL, Sight, Sights};
@@ -74,6 +76,13 @@ pub struct Charm {
     balance: Balance,
     known: Known,
     quiet: Option<Quiet>,
+    fitness: Fitness,
+    /// Who told it at the last look that they are not fit, this node among them.
+    ailing: BTreeMap<NodeId, String>,
+    /// To whom there was a link then.
+    reaches: BTreeSet<NodeId>,
+    /// Peers that were seen to keep the store.
+    stores: BTreeSet<NodeId>,
 }
 
 /// A table and a cell in which nothing is to be repaired: as long as both stay so nothing is decided again.
@@ -172,6 +181,10 @@ impl Charm {
             balance: Balance::default(),
             known,
             quiet: None,
+            fitness: Fitness::default(),
+            ailing: BTreeMap::new(),
+            reaches: BTreeSet::new(),
+            stores: BTreeSet::new(),
         }
     }
 
@@ -228,9 +241,10 @@ impl Charm {
     }
 
     /// The cell as this node sees it.
-    fn look(&self, loop_lag: Duration) -> CellView {
+    fn look(&mut self, loop_lag: Duration) -> CellView {
         let view = self.gossip.view();
-        let (links, said) = (self.board.peers(), self.sights.said());
+        let (links, mut said) = (self.board.peers(), self.sights.said());
+        said.retain(|observer, _| links.contains_key(observer));
         let is_starting = self.host.monotonic().saturating_sub(self.started) < GRACE;
         let others = self.known.owners().chain(&self.members);
         let is_gone = |node: &&NodeId| {
@@ -238,14 +252,34 @@ impl Charm {
             **node != self.me.id && !links.contains_key(*node) && suspected && !is_starting
         };
         let gone: BTreeSet<NodeId> = others.filter(is_gone).cloned().collect();
-        let agrees = |node: &NodeId| {
-            let others = said.iter().filter(|(observer, _)| links.contains_key(*observer));
-            others.into_iter().any(|(_, sight)| sight.gone.contains(node))
-        };
+        let agrees = |node: &NodeId| said.values().any(|sight| sight.gone.contains(node));
         let gone = gone.into_iter().map(|node| (node.clone(), agrees(&node))).collect();
         let leaving = said.iter().filter(|(_, sight)| sight.is_leaving).map(|(node, _)| node.clone());
         let leaving = leaving.chain(self.is_leaving.then(|| self.me.id.clone())).collect();
-        CellView { members: self.members.clone(), lives: links, gone, leaving, loop_lag }
+        let ailment = self.ailment(loop_lag, &links, &said);
+        let ailing;
+        (self.ailing, ailing) =
+            fitness::ailing(ailment.as_ref().map(|ailment| (&self.me.id, ailment)), &said);
+        let cell =
+            CellView { lives: links, gone, leaving, loop_lag, ..CellView::starting(self.members.clone()) };
+        let gray = cell.gray_of(ailing);
+        let is_cut_off = gray.contains_key(&self.me.id) && matches!(ailment, Some(Ailment::CutOff(_)));
+        CellView { gray, is_cut_off, ..cell }
+    }
+
+    /// What makes this node unfit to own slots.
+    fn ailment(
+        &mut self,
+        loop_lag: Duration,
+        links: &BTreeMap<NodeId, BootId>,
+        said: &BTreeMap<NodeId, Arc<Sight>>,
+    ) -> Option<Ailment> {
+        let keeps = |peer: &&NodeId| self.board.roles(peer).has(Role::Store);
+        self.stores.extend(links.keys().filter(keeps).cloned());
+        self.reaches = links.keys().cloned().collect();
+        let (me, members, stores, reaches) = (&self.me.id, &self.members, &self.stores, &self.reaches);
+        let around = Around { me, members, stores, reaches, said };
+        self.fitness.look(self.host.monotonic(), loop_lag, &around).cloned()
     }
 
     /// What this node owns, as far as is known.
@@ -257,7 +291,8 @@ impl Charm {
     /// Tells all peers whom this node takes for gone, and whether it leaves.
     fn tell(&mut self, gone: BTreeSet<NodeId>) {
         let now = self.host.monotonic();
-        let sight = Sight { gone, is_leaving: self.is_leaving };
+        let (ailing, reaches) = (self.ailing.clone(), self.reaches.clone());
+        let sight = Sight { gone, is_leaving: self.is_leaving, ailing, reaches };
         let is_known = sight == self.told.sight && self.board.ups() == self.told.ups;
         if is_known && now.saturating_sub(self.told.at) < TOLD_AGAIN {
             return;
@@ -300,15 +335,16 @@ impl Charm {
             return;
         }
         let rows = Slot::all().filter_map(|slot| Some((slot, table.owner(slot)?.clone()))).collect();
-        let wanted = plan(&rows, &self.me, cell, self.known.ring());
+        let mut wanted = plan(&rows, &self.me, cell, self.known.ring());
         if let Some((slot, denied)) = wanted.denied.iter().find(|(_, denied)| is_worth_a_word(denied)) {
             tracing::debug!(%slot, %denied, "slot of a node that is gone is left");
         }
         // Whoever runs late may be in time at the next look, with the same before it.
         let is_late = wanted.denied.iter().any(|(_, denied)| matches!(denied, ClaimDenied::LoopLag { .. }));
-        let is_quiet = wanted.claims.is_empty() && !is_late;
+        wanted.yielded.truncate(HANDED_AT_ONCE);
+        let mut claims = wanted.claims.into_iter().chain(wanted.yielded).peekable();
+        let is_quiet = claims.peek().is_none() && !is_late;
         self.quiet = is_quiet.then(|| Quiet { table, cell: cell.clone() });
-        let mut claims = wanted.claims.into_iter().peekable();
         while claims.peek().is_some() {
             let slots = self.claim(claims.by_ref().take(CLAIMS_PER_CALL).collect()).await;
             if slots > 0 {

@@ -41,6 +41,10 @@ pub struct CellView {
     pub gone: BTreeMap<NodeId, bool>,
     /// Nodes that hand their slots over and take none.
     pub leaving: BTreeSet<NodeId>,
+    /// Nodes that are up and not fit to own slots, and what is wrong with them: others take theirs.
+    pub gray: BTreeMap<NodeId, String>,
+    /// This node is gray because others reach what it does not: its users are served better elsewhere.
+    pub is_cut_off: bool,
     /// How late our own loop runs.
     pub loop_lag: Duration,
 }
@@ -52,8 +56,8 @@ impl CellView {
     }
     /// The view of a node that has seen nobody yet.
     pub fn starting(members: BTreeSet<NodeId>) -> Self {
-        let (lives, gone, leaving) = Default::default();
-        Self { members, lives, gone, leaving, loop_lag: Duration::ZERO }
+        let (lives, gone, leaving, gray) = Default::default();
+        Self { members, lives, gone, leaving, gray, is_cut_off: false, loop_lag: Duration::ZERO }
     }
     /// Members that are up in our view. A node that is back in another life is up.
     fn up(&self) -> impl Iterator<Item = &NodeId> {
@@ -61,7 +65,7 @@ impl CellView {
     }
     /// Members that take slots.
     pub fn takers(&self) -> impl Iterator<Item = &NodeId> {
-        self.up().filter(|node| !self.leaving.contains(*node))
+        self.up().filter(|node| !self.leaving.contains(*node) && !self.gray.contains_key(*node))
     }
     /// Whether another member takes slots, as far as is known.
     pub fn has_taker(&self, me: &Node) -> bool {
@@ -73,8 +77,17 @@ impl CellView {
     }
     /// Whether both say the same of everybody else, however late this node's loop runs.
     pub fn says_as(&self, other: &Self) -> bool {
-        let Self { members, lives, gone, leaving, loop_lag: _ } = self;
-        (members, lives, gone, leaving) == (&other.members, &other.lives, &other.gone, &other.leaving)
+        let Self { members, lives, gone, leaving, gray, is_cut_off: _, loop_lag: _ } = self;
+        (members, lives, gone) == (&other.members, &other.lives, &other.gone)
+            && (leaving, gray) == (&other.leaving, &other.gray)
+    }
+    /// Of those that say they are not fit to own slots, those that are taken at their word: at most half of the
+    /// members are gone or gray, so that somebody is left who owns the slots. Every node picks the same ones.
+    pub fn gray_of(&self, ailing: BTreeMap<NodeId, String>) -> BTreeMap<NodeId, String> {
+        let gone = self.members.len() - self.members_up();
+        let room = (self.members.len() / 2).saturating_sub(gone);
+        let may = |(node, _): &(NodeId, String)| self.members.contains(node) && !self.gone.contains_key(node);
+        ailing.into_iter().filter(may).take(room).collect()
     }
     /// Configured members that are up in our view.
     pub fn members_up(&self) -> usize {
@@ -86,6 +99,7 @@ impl CellView {
             // It has said so itself.
             (Some(boot), _) if *boot != owner.node.boot => (OwnerSeen::Rebooted, true),
             (_, Some(confirmed)) => (OwnerSeen::Down, *confirmed),
+            _ if self.gray.contains_key(&owner.node.id) => (OwnerSeen::Yields, true),
             _ => (OwnerSeen::Up, false),
         }
     }
@@ -96,6 +110,8 @@ impl CellView {
 pub struct Plan {
     /// Compare-and-sets to make, in the order of slots.
     pub claims: Vec<Claim>,
+    /// The same, of slots whose owners serve them until they are taken: there is no hurry.
+    pub yielded: Vec<Claim>,
     /// Slots that are left as they are, those that this node owns already not counted.
     pub denied: Vec<(Slot, ClaimDenied)>,
 }
@@ -108,7 +124,10 @@ pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView, ring: &Rin
     for (slot, successor) in Slot::all().zip(placement.into_iter().map(Some).chain(std::iter::repeat(None))) {
         let owner = rows.next_if(|(of, _)| **of == slot).map(|(_, owner)| owner);
         match plan_of(slot, owner, me, (cell, members_up), successor) {
-            Ok(claim) => plan.claims.push(claim),
+            Ok(claim) => match owner.is_some_and(|owner| cell.gray.contains_key(&owner.node.id)) {
+                true => plan.yielded.push(claim),
+                false => plan.claims.push(claim),
+            },
             Err(ClaimDenied::Ours { .. }) => {}
             Err(denied) => plan.denied.push((slot, denied)),
         }
@@ -209,7 +228,8 @@ pub async fn claim_slots(
             }
             rows => rows?,
         };
-        let Plan { claims: wanted, denied } = plan(&rows, me, cell, &ring);
+        // Who starts has heard of nobody that is gray.
+        let Plan { claims: wanted, denied, .. } = plan(&rows, me, cell, &ring);
         if wanted.is_empty() {
             // What an open outcome left applied counts as well: by now the rows say so.
             let ours = |(slot, owner): &(&Slot, &Owner)| is_claimed[at(**slot)] && *owner.node == *me;

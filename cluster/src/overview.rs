@@ -35,6 +35,8 @@ pub enum State {
     Up,
     /// It hands its slots over.
     Leaving,
+    /// It is up, and not fit to own slots.
+    Gray,
     /// Gossip has it, and there is no link.
     NoLink,
     /// Somebody could not reach it.
@@ -113,6 +115,7 @@ impl Overview {
         let (seat, has_link) = (self.seats.get(node), self.cell.lives.contains_key(node));
         match seat {
             _ if self.cell.leaving.contains(node) => State::Leaving,
+            _ if self.cell.gray.contains_key(node) => State::Gray,
             _ if has_link || *node == self.me.id => State::Up,
             _ if self.cell.gone.contains_key(node) => State::Gone,
             Some(seat) if seat.is_suspected => State::Suspected,
@@ -204,7 +207,8 @@ impl Overview {
         for line in self.nodes() {
             let NodeLine { node, state, is_member, slots, .. } = line;
             if state != State::Up && (is_member || slots > 0) {
-                troubles.push(format!("{node} is {} and owns {slots} slots", said(state)));
+                let why = self.cell.gray.get(&node).map(|why| format!(": {why}")).unwrap_or_default();
+                troubles.push(format!("{node} is {} and owns {slots} slots{why}", said(state)));
             }
         }
         let owned: usize = self.owned().values().sum();
@@ -219,6 +223,7 @@ fn said(state: State) -> &'static str {
     match state {
         State::Up => "up",
         State::Leaving => "leaving",
+        State::Gray => "gray",
         State::NoLink => "without a link",
         State::Suspected => "suspected",
         State::Gone => "gone",

@@ -4,11 +4,13 @@ use super::inspect::Others;
 use super::wake;
 use crate::channel::flight::Pilot;
 use crate::context::Context;
+use crate::gateway::Gateway;
 use crate::peers::{CHANNELS, PeerService, Peers};
 use crate::relay::RelayMessage;
+use crate::shard::GoAway;
 use crate::tickets::remote::TICKETS;
 use cluster::charm::sight::CELL;
-use cluster::charm::{Charm, CharmArgs, Departure};
+use cluster::charm::{Charm, CharmArgs, Departure, Shown};
 use cluster::gossip::Gossip;
 use cluster::host::Host;
 use cluster::link::roles::{Role, Roles};
@@ -25,6 +27,12 @@ const HANDED_WITHIN: Duration = Duration::from_secs(5);
 const HAND_AGAIN: Duration = Duration::from_millis(100);
 /// How often it is looked whether owners are heard: a token that has ended closes its sessions within five seconds.
 const UNHEARD_LOOK: Duration = Duration::from_secs(1);
+/// How often a gateway looks whether it is cut off.
+const CUT_OFF_LOOK: Duration = Duration::from_millis(500);
+/// Sessions are sent away over this long: others have room for them, and are to notice little.
+const AWAY_WINDOW: Duration = Duration::from_secs(3);
+/// Why they are.
+const CUT_OFF: &str = "cut_off";
 
 /// What a node needs of the others.
 #[derive(Clone)]
@@ -109,6 +117,19 @@ impl Leave {
     /// Says goodbye.
     pub(super) fn go(&self) {
         self.gossip.leave();
+    }
+}
+
+/// A gateway that is cut off from some that others reach sends its sessions to those: the channels here are out of their
+/// reach as long as that lasts.
+pub(super) async fn send_away_while_cut_off(host: Host, shown: Shown, gateway: Gateway) {
+    loop {
+        host.sleep(CUT_OFF_LOOK).await;
+        match (shown.now().is_cut_off, gateway.is_away()) {
+            (true, false) => gateway.send_away(&GoAway { reason: CUT_OFF, window: AWAY_WINDOW }).await,
+            (false, true) => gateway.welcome(CUT_OFF).await,
+            _ => {}
+        }
     }
 }
 

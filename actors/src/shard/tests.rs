@@ -198,4 +198,13 @@ fn a_session_that_begins_while_all_others_leave_is_told_so() {
         // Whoever came late is not in line: its turn is now.
         assert!(messages == 1 || matches!(mail[1], ToSession::Leave));
     }
+    let mut is_welcome = |reason| {
+        desk.shard.handle(ShardMessage::Welcome(reason));
+        let (_, mut later) = desk.opens(4);
+        let mut mail = Mail::new();
+        later.try_take(&mut mail);
+        mail.is_empty()
+    };
+    assert!(!is_welcome("cut_off"), "that is not what they left for");
+    assert!(is_welcome("restarting"));
 }

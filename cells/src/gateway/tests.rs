@@ -1,6 +1,6 @@
 use super::*;
 use crate::machine::{Machine, Threads};
-use actors::store::memory::MemoryStore;
+use actors::{shard::GoAway, store::memory::MemoryStore};
 use cluster::node::{BootId, CellId, NodeId};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -118,6 +118,13 @@ fn the_door_says_what_state_the_node_is_in() {
     rig.machine.block_on(async {
         assert_eq!(json_of(&rig.get("/readyz").await), json!({ "ready": true }));
         assert!(rig.get("/metrics").await.ends_with("\r\n\r\na_metric 1\n"));
+        let sessions = rig.gateway.node().unwrap().gateway.clone();
+        sessions.send_away(&GoAway { reason: "cut_off", window: Duration::ZERO }).await;
+        assert!(rig.get("/readyz").await.contains("\"reason\":\"cut_off\""));
+        assert!(sessions.seat().is_err());
+        sessions.welcome("cut_off").await;
+        assert_eq!(json_of(&rig.get("/readyz").await), json!({ "ready": true }));
+        assert!(sessions.seat().is_ok());
         rig.gateway.drain();
         assert!(rig.get("/readyz").await.contains("\"reason\":\"draining\""));
     });

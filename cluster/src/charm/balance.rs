@@ -25,6 +25,7 @@ struct Standing {
     lives: BTreeMap<NodeId, BootId>,
     gone: BTreeSet<NodeId>,
     leaving: BTreeSet<NodeId>,
+    gray: BTreeSet<NodeId>,
 }
 
 /// Since when things are as they are.
@@ -53,6 +54,7 @@ impl Balance {
             lives: cell.lives.clone(),
             gone: cell.gone.keys().cloned().collect(),
             leaving: cell.leaving.clone(),
+            gray: cell.gray.keys().cloned().collect(),
         };
         if standing != self.standing {
             (self.standing, self.calm_since) = (standing, now);

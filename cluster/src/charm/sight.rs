@@ -10,7 +10,7 @@ use crate::{
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use prost::Message;
-use proto::v1::{CellNotice, CellSight, CellSlot, CellSlots, SlotRow, cell_notice::What};
+use proto::v1::{CellAilment, CellNotice, CellSight, CellSlot, CellSlots, SlotRow, cell_notice::What};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,7 +25,7 @@ pub struct Sights(Arc<Shared>);
 
 struct Shared {
     routes: Router,
-    said: Mutex<BTreeMap<NodeId, Sight>>,
+    said: Mutex<BTreeMap<NodeId, Arc<Sight>>>,
 }
 
 /// What a node says of the cell.
@@ -35,13 +35,27 @@ pub struct Sight {
     pub gone: BTreeSet<NodeId>,
     /// It leaves itself.
     pub is_leaving: bool,
+    /// Who is not fit to own slots, as each has told it, itself among them; and why not.
+    pub ailing: BTreeMap<NodeId, String>,
+    /// To whom it has a link.
+    pub reaches: BTreeSet<NodeId>,
 }
 
 impl Sight {
     /// As a notice.
     pub fn notice(&self) -> Bytes {
-        let gone = self.gone.iter().map(ToString::to_string).collect();
-        encoded(What::Sight(CellSight { gone, leaving: self.is_leaving }))
+        let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(ToString::to_string).collect();
+        let (gone, reaches) = (names(&self.gone), names(&self.reaches));
+        let ailing = self.ailing.iter();
+        let ailing = ailing.map(|(node, ails)| CellAilment { node: node.to_string(), ails: ails.clone() });
+        let ailing = ailing.collect();
+        encoded(What::Sight(CellSight { gone, leaving: self.is_leaving, ailing, reaches }))
+    }
+    fn of_notice(CellSight { gone, leaving, ailing, reaches }: CellSight) -> Self {
+        let nodes = |names: Vec<String>| names.iter().filter_map(|name| NodeId::parse(name).ok()).collect();
+        let ails = |CellAilment { node, ails }| Some((NodeId::parse(&node).ok()?, ails));
+        let ailing = ailing.into_iter().filter_map(ails).collect();
+        Self { gone: nodes(gone), is_leaving: leaving, ailing, reaches: nodes(reaches) }
     }
 }
 
@@ -67,11 +81,11 @@ impl Sights {
         Self(Arc::new(Shared { routes, said: Mutex::default() }))
     }
     /// What each peer said last.
-    pub fn said(&self) -> BTreeMap<NodeId, Sight> {
+    pub fn said(&self) -> BTreeMap<NodeId, Arc<Sight>> {
         self.heard().clone()
     }
 
-    fn heard(&self) -> MutexGuard<'_, BTreeMap<NodeId, Sight>> {
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<Sight>>> {
         self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,9 +105,8 @@ impl Service for Sights {
 
     fn notice(&self, from: &NodeId, body: Bytes) {
         match CellNotice::decode(body).map(|notice| notice.what) {
-            Ok(Some(What::Sight(CellSight { gone, leaving }))) => {
-                let gone = gone.iter().filter_map(|name| NodeId::parse(name).ok()).collect();
-                self.heard().insert(from.clone(), Sight { gone, is_leaving: leaving });
+            Ok(Some(What::Sight(sight))) => {
+                self.heard().insert(from.clone(), Arc::new(Sight::of_notice(sight)));
             }
             Ok(Some(What::Slots(CellSlots { slots }))) => self.news(slots),
             Ok(None) => tracing::debug!(peer = %from, "notice of a later build"),

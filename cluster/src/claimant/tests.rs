@@ -235,6 +235,35 @@ fn survivors_of_three_share_the_slots_of_the_lost_one_without_overlap() {
 }
 
 #[test]
+fn the_slots_of_a_node_that_says_it_is_not_fit_go_to_the_others_which_see_it_up() {
+    let nodes = ["m", "n", "p"].map(|name| node(name, 1));
+    let gray = [(nodes[0].id.clone(), "late".to_owned())].into();
+    let lives = nodes.iter().map(|node| (node.id.clone(), node.boot)).collect();
+    let cell = CellView { gray, lives, ..CellView::starting(members(&["m", "n", "p"])) };
+    let rows = all_of(&nodes[0], 1);
+    let taken = |node: &Node| plan(&rows, node, &cell, &cell.ring());
+    assert_eq!(taken(&nodes[0]), Plan::default(), "what is its own stays its own until others take it");
+    assert!(taken(&nodes[1]).claims.is_empty(), "there is no hurry");
+    assert_eq!(taken(&nodes[1]).yielded.len() + taken(&nodes[2]).yielded.len(), usize::from(SLOTS));
+}
+
+#[test]
+fn of_nodes_that_are_not_fit_at_most_half_of_the_cell_is_taken_at_its_word() {
+    let ailing = |names: &[&str]| -> BTreeMap<NodeId, String> {
+        members(names).into_iter().map(|node| (node, "late".to_owned())).collect()
+    };
+    let gray = |cell: &CellView, names: &[&str]| -> Vec<String> {
+        cell.gray_of(ailing(names)).keys().map(NodeId::to_string).collect()
+    };
+    let of = |names: &[&str]| CellView::starting(members(names));
+    assert_eq!(gray(&of(&["m"]), &["m"]), [""; 0], "nobody else would own the slots");
+    assert_eq!(gray(&of(&["m", "n"]), &["m", "n"]), ["m"]);
+    assert_eq!(gray(&of(&["m", "n", "p", "q"]), &["n", "p", "q", "stranger"]), ["n", "p"]);
+    let lost = CellView { gone: [(node("m", 1).id, true)].into(), ..of(&["m", "n", "p", "q"]) };
+    assert_eq!(gray(&lost, &["m", "n", "p"]), ["n"], "who is gone is no use either");
+}
+
+#[test]
 fn one_of_three_that_sees_nobody_claims_nothing() {
     let names = members(&["m", "p"]);
     let gone = names.into_iter().map(|name| (name, true)).collect();

@@ -24,6 +24,8 @@ pub enum OwnerSeen {
     Down,
     /// It is here in another life than the row names.
     Rebooted,
+    /// It is up, and says itself that it is not fit to own slots: it is its own second observer.
+    Yields,
 }
 
 /// What a node knows when it considers to take a slot.

@@ -48,6 +48,19 @@ fn nodes_are_named_with_how_they_stand_and_what_they_own() {
 }
 
 #[test]
+fn a_node_that_is_not_fit_is_named_with_what_is_wrong_and_loses_its_slots() {
+    let mut overview = overview(true);
+    overview.cell.gray = [(id("b"), "its loop runs late".to_owned())].into();
+    overview.cell.gone.clear();
+    assert_eq!(overview.nodes()[1].state, State::Gray);
+    let slot = slot_of(&overview, "b", "a");
+    assert_eq!(overview.slot(slot).why.last().unwrap(), "a takes it with its next look");
+    let owned = overview.nodes()[1].slots;
+    let trouble = format!("b is gray and owns {owned} slots: its loop runs late");
+    assert!(overview.troubles().contains(&trouble), "{:?}", overview.troubles());
+}
+
+#[test]
 fn a_slot_of_a_node_that_is_gone_says_who_takes_it_or_why_nobody_does() {
     let (sure, unsure) = (overview(true), overview(false));
     let (ours, theirs) = (slot_of(&sure, "c", "a"), slot_of(&sure, "c", "b"));

@@ -1,9 +1,9 @@
-//! Company: nodes of one cell that share a store, while their machines lose power, freeze and are cut off, and while
-//! they are stopped in order. People write at any node, and listen at any; when theirs dies they go on at another one
+//! Company: nodes of one cell that share a store, while their machines lose power, freeze, run late and are cut off, from
+//! all others or from one, and while they are stopped in order. People write at any node, and listen at any; when theirs dies they go on at another one
 //! from their cursors.
 //!
 //! What was acknowledged is in the log, once, at its place; whoever listens is shown every event once and in order;
-//! nobody is refused because an owner died.
+//! nobody is refused because an owner died. Who is up but not fit to own channels owns none after a while.
 
 mod ear;
 mod town;
@@ -51,6 +51,11 @@ const LINKS_AGAIN: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_millis(100);
 /// A wait that the story tells.
 const LONG_WAIT: Duration = Duration::from_millis(250);
+/// A node that runs late stops for so long, again and again: its links stay up.
+const LATE_BY: Duration = Duration::from_millis(300);
+const LATE_EVERY: Duration = Duration::from_millis(340);
+/// A node that is not fit owns nothing after this long.
+const YIELDS_WITHIN: Duration = Duration::from_secs(25);
 /// Steps in which the longest wait after each trouble is counted.
 const WAITS_MS: [u64; 8] = [50, 100, 250, 500, 1000, 1500, 2000, 3000];
 
@@ -123,8 +128,10 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Res
         let machine = town.machine(node);
         town.trouble(Some(node));
         book.open().longest_lately = Duration::ZERO;
-        let kind = chance.below(5);
+        let kind = chance.below(7);
         match kind {
+            5 => cut_one(world, town, node).await?,
+            6 => run_late(world, town, node).await?,
             4 => town.leave(node).await,
             0 => world.crash(machine, Crash::Process),
             1 => world.crash(machine, Crash::Power),
@@ -151,6 +158,28 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Res
         town.trouble(None);
     }
     Ok(())
+}
+
+/// Two nodes do not reach each other, and all others reach both: the later one by name yields.
+async fn cut_one(world: &World, town: &Town, node: usize) -> Result<(), Violation> {
+    let other = (node + 1) % NODES;
+    let (one, two) = (town.machine(node), town.machine(other));
+    world.cut(one, two);
+    world.cut(two, one);
+    let yields = node.max(other);
+    town.trouble(Some(yields));
+    world.sleep(YIELDS_WITHIN).await;
+    town.owns_nothing(yields)
+}
+
+/// A node runs, and its loop is late all the time.
+async fn run_late(world: &World, town: &Town, node: usize) -> Result<(), Violation> {
+    let until = world.now() + YIELDS_WITHIN;
+    while world.now() < until {
+        world.pause(town.machine(node), LATE_BY);
+        world.sleep(LATE_EVERY).await;
+    }
+    town.owns_nothing(node)
 }
 
 /// Posts again and again, each time at any node that runs.

@@ -36,8 +36,10 @@ fn a_confirmed_loss_is_claimed_by_the_successor() {
     let claim = forced_claim(&allowed(&me, Some(&dead))).unwrap();
     assert_eq!((claim.slot, claim.from_epoch, claim.to.epoch), (slot(), 8, 9));
     assert_eq!((claim.to.node.as_str(), claim.to.boot, claim.to.cell.as_str()), ("n", 1, "a"));
-    let rebooted = ClaimView { owner_seen: OwnerSeen::Rebooted, ..allowed(&me, Some(&dead)) };
-    assert_eq!(forced_claim(&rebooted), Ok(claim));
+    for owner_seen in [OwnerSeen::Rebooted, OwnerSeen::Yields] {
+        let other = ClaimView { owner_seen, ..allowed(&me, Some(&dead)) };
+        assert_eq!(forced_claim(&other), Ok(claim.clone()));
+    }
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn an_owner_raises_its_slot_over_a_log_from_elsewhere() {
 proptest! {
     #[test]
     fn a_slot_is_never_taken_from_a_live_peer_nor_by_a_minority_of_three_or_more(
-        seen in 0u8..3, second: bool, next: bool, members in 1usize..9, up in 1usize..9, lag in 0u64..200,
+        seen in 0u8..4, second: bool, next: bool, members in 1usize..9, up in 1usize..9, lag in 0u64..200,
         owner in 0u8..4,
     ) {
         let (me, other) = (node("n", 2), node("p", 1));
@@ -148,7 +150,8 @@ proptest! {
             me: &me,
             slot: slot(),
             owner: owner.as_ref(),
-            owner_seen: [OwnerSeen::Up, OwnerSeen::Down, OwnerSeen::Rebooted][usize::from(seen)],
+            owner_seen: [OwnerSeen::Up, OwnerSeen::Down, OwnerSeen::Rebooted, OwnerSeen::Yields]
+                [usize::from(seen)],
             second_observer: second,
             successor: Some(if next { &me.id } else { &other.id }),
             members,

@@ -153,6 +153,20 @@ impl Town {
         self.world.tell(|| format!("n{number} was stopped ({stopped:?}) with {} slots", owned()));
     }
 
+    /// The others have taken all slots of a node that is not fit.
+    pub(super) fn owns_nothing(&self, number: usize) -> Result<(), Violation> {
+        let others = (0..NODES).filter(|other| *other != number);
+        for (_, other) in others.filter_map(|other| self.node(other)) {
+            let slots = other.context.router.slots_of(&name(number)).len();
+            let (id, by) = (name(number), &other.me.id);
+            Violation::unless(slots == 0, "company", || {
+                format!("{id} is not fit, and owns {slots} slots as {by} sees it")
+            })?;
+        }
+        self.world.count("company.yielded", 1);
+        Ok(())
+    }
+
     /// Whether all nodes run.
     pub(super) fn all_run(&self) -> bool {
         (0..NODES).all(|number| self.node(number).is_some())
