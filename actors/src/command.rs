@@ -328,12 +328,17 @@ pub type ReplyTo = Box<dyn Reply>;
 pub trait Reply: Send {
     /// The answer.
     fn answer(self: Box<Self>, result: Result<Done, Refusal>);
+    /// Nobody waits for it any more.
+    fn is_abandoned(&self) -> bool;
 }
 
 impl Reply for tokio::sync::oneshot::Sender<Result<Done, Refusal>> {
     fn answer(self: Box<Self>, result: Result<Done, Refusal>) {
         // The asker may have gone; the command's fate does not depend on it.
         let _ = (*self).send(result);
+    }
+    fn is_abandoned(&self) -> bool {
+        self.is_closed()
     }
 }
 

@@ -119,4 +119,7 @@ impl Reply for Admitted {
     fn answer(self: Box<Self>, result: Result<Done, Refusal>) {
         Admitted::answer(*self, result);
     }
+    fn is_abandoned(&self) -> bool {
+        self.replies.iter().all(|reply| reply.is_abandoned())
+    }
 }

@@ -33,6 +33,7 @@ use cluster::slots::told::ToldSlots;
 use cluster::table::Table;
 use company::{Company, Leave};
 use futures::stream::{self, StreamExt};
+pub use inspect::offer_facts;
 use inspect::{FACTS, Facts, Others};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::BTreeMap;
@@ -164,7 +165,7 @@ impl Node {
         let sessions_max = context.config.sessions_max;
         let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
         let gossip = company.as_ref().map(|company| company.gossip.clone());
-        let facts = Facts::new(&context, &gateway, gossip);
+        let facts = Facts::new(&host, gossip, Some((gateway.clone(), router.hops().clone())));
         if let Some(company) = &company {
             company.board.offer(FACTS, Roles::ALL, Arc::new(facts.clone()));
             company.board.offer(HOPS, Roles::ALL, Arc::new(Memory { router: router.clone() }));

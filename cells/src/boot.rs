@@ -145,6 +145,8 @@ impl Running {
             host.spawn("operators", operator::serve(socket, host.clone(), started.clone()));
             ready.operated_at(&operator);
             node = Some(started);
+        } else if let Some(company) = &company {
+            actors::node::offer_facts(&company.board, &host, &company.gossip);
         }
         let gateway_id = me.id.to_string();
         metrics::gauge!("ws_connections_active", "region" => "0", "gateway_id" => gateway_id).increment(0.0);

@@ -10,6 +10,7 @@ mod carry;
 pub mod tls;
 pub mod udp;
 
+use crate::credentials::UnnamedError;
 use bytes::Bytes;
 use carry::{Connection, carry, greet};
 use cluster::{
@@ -79,7 +80,7 @@ pub enum MeetError {
     Io(io::Error),
     /// What the transport asks for was not shown.
     #[error("the peer could not prove who it is: {0}")]
-    Unproved(String),
+    Unproved(Unproved),
     /// Not what a node says first.
     #[error("the peer's first message is none: {0}")]
     Codec(#[from] CodecError),
@@ -113,11 +114,41 @@ pub enum MeetError {
     Crowded,
 }
 
+/// Why a peer has not proved who it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Unproved {
+    /// As TLS has it.
+    #[error(transparent)]
+    Tls(rustls::Error),
+    /// A certificate that names no node.
+    #[error(transparent)]
+    Unnamed(#[from] UnnamedError),
+}
+
+impl Unproved {
+    /// A word for metrics.
+    fn word(&self) -> &'static str {
+        use rustls::{AlertDescription, CertificateError, Error};
+        match self {
+            Self::Tls(Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            ))
+            | Self::Tls(Error::AlertReceived(AlertDescription::CertificateExpired)) => "expired",
+            Self::Tls(Error::InvalidCertificate(_) | Error::AlertReceived(AlertDescription::UnknownCA)) => {
+                "other_authority"
+            }
+            Self::Tls(Error::PeerIncompatible(_)) => "downgraded",
+            Self::Tls(Error::NoCertificatesPresented) => "no_certificate",
+            Self::Tls(_) | Self::Unnamed(_) => "unproved",
+        }
+    }
+}
+
 impl From<io::Error> for MeetError {
     /// Under TLS 1.3 a client learns with its first read that its certificate was not taken.
     fn from(error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(unproved) => Self::Unproved(unproved.to_string()),
+            Some(unproved) => Self::Unproved(Unproved::Tls(unproved.clone())),
             None => Self::Io(error),
         }
     }
@@ -128,7 +159,7 @@ impl MeetError {
     fn word(&self) -> &'static str {
         match self {
             Self::Io(_) => "io",
-            Self::Unproved(_) => "unproved",
+            Self::Unproved(why) => why.word(),
             Self::Codec(_) => "codec",
             Self::Hello(_) => "hello",
             Self::Impostor { .. } => "impostor",

@@ -3,8 +3,8 @@
 //!
 //! Owns: what this node and its peers see of each other.
 //! Promises: a slot whose owner is gone is taken by its successor, once two nodes of a majority agree (F1); a node that
-//! leaves hands its slots over (F2) and takes none, one that is back is given those that the ring has for it; one that is
-//! up but not fit says so, and loses its slots with its consent; whoever learns of a change tells all others.
+//! leaves hands its slots over (F2) and takes none, one that is back is given those that the ring has for it; one that
+//! is up but not fit says so, and loses its slots with its consent; whoever learns of a change tells all others.
 //! May lose: news; the next look, or a refused claim, brings them.
 //! Never does: take a slot from a node whose link is up and that does not yield, or touch what a channel is.
 
@@ -357,7 +357,11 @@ impl Charm {
     async fn level(&mut self, cell: &CellView) {
         self.learn();
         let (me, now) = (self.me.clone(), self.host.monotonic());
-        let moves = self.balance.moves(&me, (cell, self.known.ring()), now);
+        let mut moves = self.balance.moves(&me, (cell, self.known.ring()), now);
+        if crate::planted!(SlotsNeverRest) {
+            moves = plan_of_leaving(&self.own(), &me, cell);
+            moves.truncate(HANDED_AT_ONCE);
+        }
         if !moves.is_empty() {
             let slots = self.claim(moves).await;
             tracing::debug!(slots, "slots given to whom the ring has for them");

@@ -38,6 +38,8 @@ macro_rules! bugs {
 }
 
 bugs! {
+    /// The store gives a slot to whoever claims it, whatever its row says.
+    ClaimUnconditional: "claim-unconditional" breaks "F1",
     /// A node that starts again leaves the slots of its own earlier life to that life.
     OwnSlotsNotTaken: "own-slots-not-taken" breaks "F1",
 
@@ -46,6 +48,8 @@ bugs! {
 
     /// A node hands over slots that are another's.
     OthersSlotsMoved: "others-slots-moved" breaks "F2",
+    /// Slots are given away at every look, whether they have just come or not.
+    SlotsNeverRest: "slots-never-rest" breaks "F2",
     /// A node that reads that another life has its slots takes them back.
     ClaimsBack: "claims-back" breaks "F2",
 
@@ -185,8 +189,12 @@ bugs! {
     ForwardedAnew: "forwarded-anew" breaks "F5, I6",
     /// A command whose answer from another node got lost is answered as not done.
     LostIsRefused: "lost-is-refused" breaks "F5",
+    /// A write that could not be sent to another node's store is taken for written.
+    UnsentIsApplied: "unsent-is-applied" breaks "F5, I2",
     /// A write whose answer from another node's store got lost is taken for not written.
     LostWriteIsRefused: "lost-write-is-refused" breaks "F5",
+    /// What a node hears of a slot replaces what it knows, however old it is.
+    OlderNewsWins: "older-news-wins" breaks "routing",
     /// Who has taken slots tells nobody, and nobody reads the rows again.
     NewsOfSlotsKept: "news-of-slots-kept" breaks "routing",
     /// Events that another node asks for are sent without the first one.
@@ -211,15 +219,19 @@ bugs! {
 impl Bug {
     /// Whether it shows only where several nodes share the slots.
     pub fn is_of_cells(self) -> bool {
-        const OF_CELLS: [Bug; 8] = [
+        const OF_CELLS: [Bug; 12] = [
             Bug::ActiveNotLookedAt,
+            Bug::ClaimUnconditional,
             Bug::ForwardedAnew,
             Bug::LostIsRefused,
             Bug::LostWriteIsRefused,
             Bug::NewsOfSlotsKept,
             Bug::NotRenewedOnLink,
             Bug::NotRenewedOnMove,
+            Bug::OlderNewsWins,
             Bug::PeerReplaySkipsFirst,
+            Bug::SlotsNeverRest,
+            Bug::UnsentIsApplied,
         ];
         OF_CELLS.contains(&self)
     }

@@ -1,7 +1,8 @@
-"""A `waggle serve` of our own: its directory, its operator, and first frames of the native protocol."""
+"""A `waggle serve` or `waggle up` of our own: its directory, its operator, and first frames of the native protocol."""
 import json
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -58,26 +59,18 @@ class Operator:
         return reply["result"]
 
 
-class Node(machine.Process):
-    """A node on a fresh (or the given) data directory, ready; the directory goes with the `with` block."""
+def settings_of(settings):
+    """Settings as arguments."""
+    chosen = {"log.filter": "warn", **RATES, **(settings or {})}
+    return [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
 
-    def __init__(self, core=0, settings=None, data=None):
-        self.data = data or tempfile.mkdtemp(prefix="data-", dir=machine.OUT)
-        self.keep = data is not None
-        command = [machine.WAGGLE, "serve", "--listen", "127.0.0.1:0", "--data", self.data]
-        for name, value in {"log.filter": "warn", **RATES, **(settings or {})}.items():
-            command += ["--set", f"{name}={value}"]
-        began = time.monotonic()
-        super().__init__(command, core, "waggle")
-        ready = json.loads(self.line())
-        self.ready_ms = 1e3 * (time.monotonic() - began)
-        self.operator = ready["operator"]
-        self.port = int(ready["base_url"].rstrip("/").rsplit(":", 1)[1])
 
-    def kill(self):
-        super().kill()
-        if not self.keep:
-            shutil.rmtree(self.data, ignore_errors=True)
+def port_of(base_url):
+    return int(base_url.rstrip("/").rsplit(":", 1)[1])
+
+
+class Operated(machine.Process):
+    """What has an operator's socket."""
 
     def ask_all(self, asks):
         """Asks many things by as many operators as a node takes; answers in order."""
@@ -103,6 +96,67 @@ class Node(machine.Process):
         if errors:
             raise errors[0]
         return answers
+
+
+class Cluster(Operated):
+    """Nodes and a store as processes on a fresh directory, all pinned to one core (None: free)."""
+
+    def __init__(self, nodes, core=None, settings=None):
+        self.data = tempfile.mkdtemp(prefix="data-", dir=machine.OUT)
+        command = [machine.WAGGLE, "up", "--nodes", str(nodes), "--listen", "127.0.0.1:0", "--data", self.data]
+        super().__init__(command + settings_of(settings), core, "cluster")
+        ready = json.loads(self.line())
+        self.operator = ready["operator"]
+        self.pids = {node["node"]: node["pid"] for node in ready["nodes"]}
+        self.gateways = {node["node"]: port_of(node["base_url"]) for node in ready["nodes"] if "gateway" in node["roles"]}
+        self.again = {}
+
+    def cpu_s(self):
+        return super().cpu_s() + sum(machine.cpu_s(pid) for pid in self.pids.values())
+
+    def crash(self, name):
+        """Kills one node at once."""
+        if name in self.again:
+            self.again.pop(name).kill()
+        else:
+            os.kill(self.pids[name], signal.SIGKILL)
+        self.pids.pop(name)
+
+    def start(self, name):
+        """Starts one again; it takes work when this returns."""
+        config = os.path.join(self.data, name, "waggle.toml")
+        node = machine.Process([machine.WAGGLE, "serve", "--config", config], None, name)
+        ready = json.loads(node.line())
+        self.again[name], self.pids[name], self.gateways[name] = node, node.pid, port_of(ready["base_url"])
+
+    def kill(self):
+        for node in self.again.values():
+            node.kill()
+        super().kill()  # its children end with it
+        deadline = time.monotonic() + 30
+        while any(os.path.exists(f"/proc/{pid}") for pid in self.pids.values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        shutil.rmtree(self.data, ignore_errors=True)
+
+
+class Node(Operated):
+    """A node on a fresh (or the given) data directory, ready; the directory goes with the `with` block."""
+
+    def __init__(self, core=0, settings=None, data=None):
+        self.data = data or tempfile.mkdtemp(prefix="data-", dir=machine.OUT)
+        self.keep = data is not None
+        command = [machine.WAGGLE, "serve", "--listen", "127.0.0.1:0", "--data", self.data]
+        began = time.monotonic()
+        super().__init__(command + settings_of(settings), core, "waggle")
+        ready = json.loads(self.line())
+        self.ready_ms = 1e3 * (time.monotonic() - began)
+        self.operator = ready["operator"]
+        self.port = port_of(ready["base_url"])
+
+    def kill(self):
+        super().kill()
+        if not self.keep:
+            shutil.rmtree(self.data, ignore_errors=True)
 
 
 class Town:

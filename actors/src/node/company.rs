@@ -120,8 +120,8 @@ impl Leave {
     }
 }
 
-/// A gateway that is cut off from some that others reach sends its sessions to those: the channels here are out of their
-/// reach as long as that lasts.
+/// A gateway that is cut off from some that others reach sends its sessions to those: channels of the ones that it does
+/// not reach are of no use to its users as long as that lasts.
 pub(super) async fn send_away_while_cut_off(host: Host, shown: Shown, gateway: Gateway) {
     loop {
         host.sleep(CUT_OFF_LOOK).await;

@@ -2,7 +2,7 @@
 
 use super::Node;
 use crate::admin::{self, AdminError};
-use crate::context::Context;
+use crate::gateway::Gateway;
 use crate::hops::Hops;
 use crate::router::Router;
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use cluster::claimant::CellView;
 use cluster::gossip::{Gossip, Seat};
 use cluster::host::Host;
 use cluster::link::Class;
+use cluster::link::roles::Roles;
 use cluster::node::{BootId, NodeId};
 use cluster::overview::Overview;
 use cluster::switchboard::{Service, Switchboard};
@@ -20,6 +21,7 @@ use prost::Message;
 use proto::v1::{FactsAnswer, FactsCall};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The switchboard's number of this service.
@@ -54,26 +56,32 @@ impl Others {
 pub(super) struct Facts {
     host: Host,
     started: Duration,
-    gateway: crate::gateway::Gateway,
     gossip: Option<Gossip>,
-    hops: Hops,
+    /// Sessions and messages; nothing on a node that only keeps the store.
+    work: Option<(Gateway, Hops)>,
+}
+
+/// From now on a node that only keeps the store tells others what operators ask of it.
+pub fn offer_facts(board: &Switchboard, host: &Host, gossip: &Gossip) {
+    board.offer(FACTS, Roles::ALL, Arc::new(Facts::new(host, Some(gossip.clone()), None)));
 }
 
 impl Facts {
-    pub(super) fn new(context: &Context, gateway: &crate::gateway::Gateway, gossip: Option<Gossip>) -> Self {
-        let host = context.host.clone();
-        let hops = context.router.hops().clone();
-        Self { started: host.monotonic(), host, gateway: gateway.clone(), gossip, hops }
+    pub(super) fn new(host: &Host, gossip: Option<Gossip>, work: Option<(Gateway, Hops)>) -> Self {
+        Self { started: host.monotonic(), host: host.clone(), gossip, work }
     }
     fn now(&self) -> FactsAnswer {
         let uptime = self.host.monotonic().saturating_sub(self.started);
+        let of_gateway =
+            |count: fn(&Gateway) -> u64| self.work.as_ref().map_or(0, |(gateway, _)| count(gateway));
+        let of_hops = |count: fn(&Hops) -> u64| self.work.as_ref().map_or(0, |(_, hops)| count(hops));
         FactsAnswer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
-            sessions: self.gateway.sessions() as u64,
+            sessions: of_gateway(|gateway| gateway.sessions() as u64),
             slowness: self.gossip.as_ref().map_or(0, |gossip| gossip.view().health),
-            ordered: self.hops.ordered(),
-            handed: self.hops.handed(),
+            ordered: of_hops(Hops::ordered),
+            handed: of_hops(Hops::handed),
         }
     }
 }

@@ -45,9 +45,8 @@ impl Router {
         let (router, peers, log) = (self.clone(), peers.clone(), log.clone());
         let first = self.attempt(&peers, &log, &command);
         self.host().spawn("forwarded command", async move {
-            let result = router.carry(&peers, log, command, first).await;
+            router.carry(&peers, log, command, (first, reply)).await;
             drop(place);
-            reply.answer(result);
         });
     }
 
@@ -56,15 +55,17 @@ impl Router {
         peers: &Peers,
         log: LogId,
         mut command: Command,
-        first: BoxFuture<'static, Tried>,
-    ) -> Result<Done, Refusal> {
+        (first, reply): (BoxFuture<'static, Tried>, ReplyTo),
+    ) {
         let (mut next, until) = (first, self.host().monotonic() + PARKED_FOR);
         for tries in 0.. {
             match next.await {
-                Tried::Ended(result) => return result.map_err(|refusal| command.refused(refusal)),
+                Tried::Ended(result) => {
+                    return reply.answer(result.map_err(|refusal| command.refused(refusal)));
+                }
                 Tried::NotTaken => {}
                 Tried::Lost if cluster::planted!(LostIsRefused) => {
-                    return Err(Refusal::Unavailable("the owner did not answer".into()));
+                    return reply.answer(Err(Refusal::Unavailable("the owner did not answer".into())));
                 }
                 Tried::Lost => {
                     metrics::counter!("waggle_commands_resent_total").increment(1);
@@ -78,10 +79,16 @@ impl Router {
                 break;
             }
             self.settle(Self::slot(&log), tries).await;
+            // Who sent it has gone, and may have sent it again elsewhere: answered there, it must not be done here
+            // after what was done since.
+            if reply.is_abandoned() {
+                metrics::counter!("waggle_parked_abandoned_total").increment(1);
+                return;
+            }
             next = self.attempt(peers, &log, &command);
         }
         let nobody = Refusal::Unavailable("no node owns this channel now".into());
-        Err(command.refused(nobody))
+        reply.answer(Err(command.refused(nobody)));
     }
 
     /// One attempt, wherever the channel is by now.

@@ -40,6 +40,9 @@ impl Reply for SessionReply {
             place.send(ToSession::Answered(self.number, Box::new(result)));
         }
     }
+    fn is_abandoned(&self) -> bool {
+        self.place.as_ref().is_none_or(Place::is_closed)
+    }
 }
 
 impl Drop for SessionReply {

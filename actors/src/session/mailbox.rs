@@ -172,6 +172,10 @@ impl Place {
     pub fn send(self, message: ToSession) {
         self.0.tell(|queue, _| queue.mail.push(message));
     }
+    /// The session has ended.
+    pub fn is_closed(&self) -> bool {
+        self.0.lock().closed
+    }
 }
 
 impl Drop for Place {

@@ -11,7 +11,7 @@ use cluster::{
 };
 use proto::ts::Micros;
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
@@ -185,6 +185,47 @@ fn who_shows_no_certificate_of_the_cluster_is_refused_and_told_so() {
             assert!(matches!(refused, Err(MeetError::Unproved(_))), "a node {what}: {refused:?}");
         }
         assert!(town.honest(life(0, 1)).await.dial(&there, Some(&id(1))).await.is_ok());
+    });
+}
+
+/// The first message of a client of TLS 1.2 that knows nothing newer (RFC 5246, 7.4.1.2).
+fn hello_of_tls_1_2() -> Vec<u8> {
+    let mut hello = vec![3, 3];
+    hello.extend([7; 32]); // random
+    hello.extend([0]); // no session
+    hello.extend([0, 2, 0xc0, 0x2f]); // ECDHE-RSA-AES128-GCM-SHA256
+    hello.extend([1, 0]); // not compressed
+    let length = u8::try_from(hello.len()).unwrap();
+    let message = [&[1, 0, 0, length], &hello[..]].concat();
+    [&[22, 3, 1, 0, length + 4], &message[..]].concat()
+}
+
+#[test]
+fn each_kind_of_stranger_is_counted_under_a_word_of_its_own() {
+    on_a_machine(async |town| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let transport = TlsTransport::new(&town.host, listener, &town.credentials(&id(1), 0)).unwrap();
+        // What the one who is asked takes it for.
+        let refused = async || transport.accept().await.unwrap().await.map(drop).unwrap_err().word();
+        let elsewhere = Town::new(town.host.clone());
+        let foreign = elsewhere.authority.issue(&id(0), &[], town.host.now_us(), 90).unwrap();
+        let believer = Credentials::of(&town.certificate, &foreign).unwrap();
+        for (shows, word) in [(town.credentials(&id(0), 91), "expired"), (believer, "other_authority")] {
+            let stranger = town.start(life(0, 1), &shows, config()).await;
+            let (_, found) = tokio::join!(stranger.links.0.transport.connect(&address), refused());
+            assert_eq!(found, word);
+        }
+        for (says, word) in
+            [(hello_of_tls_1_2(), "downgraded"), (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "unproved")]
+        {
+            let mut stranger = TcpStream::connect(&address).await.unwrap();
+            stranger.write_all(&says).await.unwrap();
+            assert_eq!(refused().await, word);
+            let mut alert = [0; 7];
+            stranger.read_exact(&mut alert).await.unwrap();
+            assert_eq!(alert[..6], [21, 3, 3, 0, 2, 2], "a fatal alert");
+        }
     });
 }
 

@@ -1,7 +1,7 @@
 //! TCP under mutual TLS 1.3: both sides show a certificate of the cluster's own authority.
 
-use super::{Knock, MeetError, Met, Proved, Transport};
-use crate::credentials::{Credentials, NODES, UnnamedError, node_of, roles_of};
+use super::{Knock, MeetError, Met, Proved, Transport, Unproved};
+use crate::credentials::{Credentials, NODES, node_of, roles_of};
 use cluster::host::Host;
 use rustls::{
     CommonState,
@@ -90,5 +90,5 @@ fn proved(connection: &CommonState) -> Result<Proved, MeetError> {
     let shown = connection.peer_certificates().and_then(<[_]>::first);
     let shown = shown.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     let proved = || Ok(Proved { node: node_of(shown)?, roles: roles_of(shown)? });
-    proved().map_err(|error: UnnamedError| MeetError::Unproved(error.to_string()))
+    proved().map_err(|error| MeetError::Unproved(Unproved::Unnamed(error)))
 }

@@ -38,7 +38,8 @@ impl Tables<'_> {
                 Entry::Vacant(entry) => entry.insert(row(&self.partition, partition)?),
                 Entry::Occupied(entry) => entry.into_mut(),
             };
-            outcomes.push(if row.epochs.get(place).copied().unwrap_or(0) == claim.from_epoch {
+            let is_as_believed = row.epochs.get(place).copied().unwrap_or(0) == claim.from_epoch;
+            outcomes.push(if is_as_believed || cluster::planted!(ClaimUnconditional) {
                 set_slot(row, place, &claim.to);
                 ClaimOutcome::Applied
             } else {

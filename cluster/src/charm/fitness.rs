@@ -1,6 +1,7 @@
-//! Whether this node is fit to own slots. A node may answer everybody and yet serve badly: its loop runs late, or it does
-//! not reach nodes that others do. Such a node is called gray (Huang et al., Gray Failure, HotOS 2017). It says so, others
-//! take its slots with its consent, and it is given none until it has been well for a while: longer each time.
+//! Whether this node is fit to own slots. A node may answer everybody and yet serve badly: its loop runs late, or it
+//! does not reach nodes that others do. Such a node is called gray (Huang et al., Gray Failure, HotOS 2017). It says
+//! so, others take its slots with its consent, and it is given none until it has been well for a while: each time
+//! for longer.
 
 use super::sight::Sight;
 use crate::{fence::HOLD_MIN, node::NodeId};

@@ -1,6 +1,6 @@
-//! Company: nodes of one cell that share a store, while their machines lose power, freeze, run late and are cut off, from
-//! all others or from one, and while they are stopped in order. People write at any node, and listen at any; when theirs dies they go on at another one
-//! from their cursors.
+//! Company: nodes of one cell that share a store, while their machines lose power, freeze, run late and are cut off,
+//! from all others or from one, and while they are stopped in order. People write at any node, and listen at any; when
+//! theirs dies they go on at another one from their cursors.
 //!
 //! What was acknowledged is in the log, once, at its place; whoever listens is shown every event once and in order;
 //! nobody is refused because an owner died. Who is up but not fit to own channels owns none after a while.

@@ -246,6 +246,9 @@ impl Rig {
 pub(crate) struct Bomb;
 
 impl Reply for Bomb {
+    fn is_abandoned(&self) -> bool {
+        false
+    }
     fn answer(self: Box<Self>, _result: Result<Done, Refusal>) {
         panic!("asked to panic, as a defect would");
     }
