@@ -77,10 +77,6 @@ pub struct Charm {
     known: Known,
     quiet: Option<Quiet>,
     fitness: Fitness,
-    /// Who told it at the last look that they are not fit, this node among them.
-    ailing: BTreeMap<NodeId, String>,
-    /// To whom there was a link then.
-    reaches: BTreeSet<NodeId>,
     /// Peers that were seen to keep the store.
     stores: BTreeSet<NodeId>,
 }
@@ -182,8 +178,6 @@ impl Charm {
             known,
             quiet: None,
             fitness: Fitness::default(),
-            ailing: BTreeMap::new(),
-            reaches: BTreeSet::new(),
             stores: BTreeSet::new(),
         }
     }
@@ -214,10 +208,11 @@ impl Charm {
             self.is_leaving |= asked.is_some();
             let loop_lag = self.host.monotonic().saturating_sub(due);
             self.learn();
-            let cell = Arc::new(self.look(loop_lag));
+            let (cell, sight) = self.look(loop_lag);
+            let cell = Arc::new(cell);
             self.known.places(&cell);
             self.shown.store(cell.clone());
-            self.tell(cell.gone.keys().cloned().collect());
+            self.tell(sight);
             self.read_again().await;
             match self.is_leaving {
                 true => self.hand_over(&cell).await,
@@ -240,8 +235,8 @@ impl Charm {
         }
     }
 
-    /// The cell as this node sees it.
-    fn look(&mut self, loop_lag: Duration) -> CellView {
+    /// The cell as this node sees it, and what it tells peers of that.
+    fn look(&mut self, loop_lag: Duration) -> (CellView, Sight) {
         let view = self.gossip.view();
         let (links, mut said) = (self.board.peers(), self.sights.said());
         said.retain(|observer, _| links.contains_key(observer));
@@ -257,14 +252,14 @@ impl Charm {
         let leaving = said.iter().filter(|(_, sight)| sight.is_leaving).map(|(node, _)| node.clone());
         let leaving = leaving.chain(self.is_leaving.then(|| self.me.id.clone())).collect();
         let ailment = self.ailment(loop_lag, &links, &said);
-        let ailing;
-        (self.ailing, ailing) =
-            fitness::ailing(ailment.as_ref().map(|ailment| (&self.me.id, ailment)), &said);
+        let ailing = fitness::ailing(ailment.as_ref().map(|ailment| (&self.me.id, ailment)), &said);
         let cell =
             CellView { lives: links, gone, leaving, loop_lag, ..CellView::starting(self.members.clone()) };
-        let gray = cell.gray_of(ailing);
+        let gray = cell.gray_of(fitness::ailing_anywhere(ailing.clone(), &said));
         let is_cut_off = gray.contains_key(&self.me.id) && matches!(ailment, Some(Ailment::CutOff(_)));
-        CellView { gray, is_cut_off, ..cell }
+        let cell = CellView { gray, is_cut_off, ..cell };
+        let (gone, reaches) = (cell.gone.keys().cloned().collect(), cell.lives.keys().cloned().collect());
+        (cell, Sight { gone, is_leaving: self.is_leaving, ailing, reaches })
     }
 
     /// What makes this node unfit to own slots.
@@ -276,9 +271,8 @@ impl Charm {
     ) -> Option<Ailment> {
         let keeps = |peer: &&NodeId| self.board.roles(peer).has(Role::Store);
         self.stores.extend(links.keys().filter(keeps).cloned());
-        self.reaches = links.keys().cloned().collect();
-        let (me, members, stores, reaches) = (&self.me.id, &self.members, &self.stores, &self.reaches);
-        let around = Around { me, members, stores, reaches, said };
+        let (me, members, stores) = (&self.me.id, &self.members, &self.stores);
+        let around = Around { me, members, stores, links, said };
         self.fitness.look(self.host.monotonic(), loop_lag, &around).cloned()
     }
 
@@ -288,11 +282,9 @@ impl Charm {
         table.owned_by(&self.me).filter_map(|(slot, _)| Some((slot, table.owner(slot)?.clone()))).collect()
     }
 
-    /// Tells all peers whom this node takes for gone, and whether it leaves.
-    fn tell(&mut self, gone: BTreeSet<NodeId>) {
+    /// Tells all peers what this node sees.
+    fn tell(&mut self, sight: Sight) {
         let now = self.host.monotonic();
-        let (ailing, reaches) = (self.ailing.clone(), self.reaches.clone());
-        let sight = Sight { gone, is_leaving: self.is_leaving, ailing, reaches };
         let is_known = sight == self.told.sight && self.board.ups() == self.told.ups;
         if is_known && now.saturating_sub(self.told.at) < TOLD_AGAIN {
             return;

@@ -4,11 +4,9 @@ import os
 import time
 
 import machine
-from machine import Floor, Meter, Watch, post
-from node import Cluster, Node, Town, write_lines
-from rows import Samples, fan_figures, floor_sample, load_phase, rounded, sync_times
-
-PLAIN = {"node.bootstrap": "none"}
+from machine import Meter, Watch, deliveries, post, settle
+from node import PLAIN, Cluster, Node, Town, write_lines
+from rows import Samples, crowd, fan_figures, floor_sample, idle, load_phase, sync_times
 
 
 def relayed(repeats, scale):
@@ -30,55 +28,34 @@ def relayed(repeats, scale):
             for _ in range(repeats):
                 synced = sync_times()
                 most = post(first, 50, manual, lines, 4, 0, int(20_000 * scale), core=None)
-                settled(20 * most["acked"], one, two)
+                settle([one, two], 20 * most["acked"])
                 rate = most["acked"] / most["span_s"] / 2
                 one.reset()
                 two.reset()
                 meter = Meter(cluster, one, two)
                 sent = post(first, 50, manual, lines, 32, rate, int(rate * 20 * scale), core=None)
-                seen = settled(20 * sent["acked"], one, two)
+                seen = settle([one, two], 20 * sent["acked"])
                 used = meter.stop()
                 samples.add(half_load_per_s=round(rate), last_push_p99_ms=max(s["p9995_ms"] for s in seen),
                             push_p50_ms=max(s["p50_ms"] for s in seen), push_p99_ms=max(s["p99_ms"] for s in seen),
                             push_max_ms=max(s["max_ms"] for s in seen), ack_p99_ms=sent["p99_ms"],
-                            refused=sent["refused"], missing=20 * sent["acked"] - pushes(seen),
+                            refused=sent["refused"], missing=20 * sent["acked"] - deliveries(seen),
                             cores=round(used["server_cpu_s"] / used["wall_s"], 2), foreign_core=used["foreign_core"],
                             fdatasync_p99_ms=round(1e3 * synced[len(synced) * 99 // 100], 3))
     return samples
 
 
-def pushes(seen):
-    return sum(of["deliveries"] for of in seen)
-
-
-def settled(wanted, *watches):
-    """Waits until as many pushes as wanted have come to all together, or none for 10 s; answers what each saw."""
-    changed, last = time.monotonic(), -1
-    while True:
-        seen = [watch.seen() for watch in watches]
-        if pushes(seen) >= wanted or time.monotonic() - changed > 10:
-            return seen
-        if pushes(seen) != last:
-            changed, last = time.monotonic(), pushes(seen)
-        time.sleep(0.1)
-
-
 def last_push(repeats, scale):
     """P6: from one post in a channel with 10,000 listeners to the last of them; a node on one core."""
-    samples, sockets, users = Samples("P6"), int(10_000 * scale), 100
-    with Floor(sockets) as floor, Node(0, PLAIN) as node:
-        town = Town(node, users, [list(range(users))])
-        hellos, manual = town.hellos(), town.hellos(manual=True)
-        channels = write_lines("channels.txt", town.channels)
-        with Watch(node.port, sockets, hellos) as watch:
-            for _ in range(5 * repeats):
-                _, rate = floor.broadcast(1, 1)
-                watch.reset()
-                sent = post(node.port, 1, manual, channels, 1, 1, 1)
-                seen = watch.settle(sockets)
-                samples.add(last_push_ms=seen["max_ms"], median_push_ms=seen["p50_ms"],
-                            floor_ms=round(1e3 * sockets / rate, 1), missing=sockets - seen["deliveries"],
-                            refused=sent["refused"])
+    samples, sockets = Samples("P6"), int(10_000 * scale)
+    with crowd(sockets) as (floor, _, watch, publish):
+        for _ in range(5 * repeats):
+            _, rate = floor.broadcast(1, 1)
+            watch.reset()
+            sent = publish(1, 1, 1)
+            seen = watch.settle(sockets)
+            samples.add(last_push_ms=seen["max_ms"], median_push_ms=seen["p50_ms"], floor_ms=round(1e3 * sockets / rate, 1),
+                        missing=sockets - seen["deliveries"], refused=sent["refused"])
     return samples
 
 
@@ -102,9 +79,9 @@ def everybody(repeats, scale):
                 for watch in watches:
                     watch.reset()
                 sent = post(next(iter(cluster.gateways.values())), 1, manual, channels, 1, 1, 1, core=None)
-                seen = settled(users, *watches)
+                seen = settle(watches, users)
                 rss = sum(machine.rss_kib(pid) for pid in cluster.pids.values()) // 1024
-                samples.add(last_push_ms=max(of["max_ms"] for of in seen), missing=users - pushes(seen),
+                samples.add(last_push_ms=max(of["max_ms"] for of in seen), missing=users - deliveries(seen),
                             refused=sent["refused"], closed=sum(of["closed"] for of in seen),
                             lagging=sum(of["lagging"] for of in seen), setup_s=round(town.made_s, 1), rss_mib=rss,
                             since_open_s=round(time.monotonic() - began))
@@ -116,29 +93,25 @@ def everybody(repeats, scale):
 
 def growth(repeats, scale):
     """P20: server CPU of a delivery in one channel with 1,000 to 16,000 listeners, each beside the floor's."""
-    samples, users = Samples("P20"), 100
+    samples = Samples("P20")
     for sockets in [int(scale * 1000 * 2 ** power) for power in range(5)]:
         posts = max(32, 3_000_000 // sockets)
-        with Floor(sockets) as floor, Node(0, PLAIN) as node:
-            town = Town(node, users, [list(range(users))])
-            hellos, manual = town.hellos(), town.hellos(manual=True)
-            channels = write_lines("channels.txt", town.channels)
-            with Watch(node.port, sockets, hellos) as watch:
-                for _ in range(repeats):
-                    floor_us = floor_sample(floor, samples, sockets)
-                    run = lambda: post(node.port, 1, manual, channels, 32, 0, posts)
-                    seen, meter, sent = load_phase(node, watch, posts * sockets, run)
-                    figures = fan_figures("all", floor_us, seen, meter, sent, posts * sockets)
-                    samples.add(**{f"us_{sockets}": figures["all_us"], f"x_floor_{sockets}": figures["all_x_floor"],
-                                   f"missing_{sockets}": figures["all_missing"]})
+        with crowd(sockets) as (floor, node, watch, publish):
+            for _ in range(repeats):
+                floor_us = floor_sample(floor, samples, sockets)
+                seen, meter, sent = load_phase(node, watch, posts * sockets, lambda: publish(32, 0, posts))
+                figures = fan_figures("all", floor_us, seen, meter, sent, posts * sockets)
+                samples.add(**{f"us_{sockets}": figures["all_us"], f"x_floor_{sockets}": figures["all_x_floor"],
+                               f"missing_{sockets}": figures["all_missing"]})
     return samples
 
 
 def growth_of_channels(_repeats, scale):
     """P20: server CPU of a post with 1,000 to 100,000 channels, each with one member who listens to nothing; the first
     post of each channel, which wakes it, and the next ones."""
-    samples, users = Samples("P20-channels"), 100
+    samples = Samples("P20-channels")
     for count in [int(scale * 1000 * 10 ** power) for power in range(3)]:
+        users = min(100, count)
         with Node(0, PLAIN) as node:
             town = Town(node, users, [[c % users] for c in range(count)])
             lines = [" ".join(town.channels[u::users]) for u in range(users)]
@@ -181,11 +154,7 @@ def at_rest(_repeats, _scale):
     samples = Samples("idle-cluster")
     with Cluster(6, settings=PLAIN) as cluster:
         time.sleep(20)
-        meter = Meter(cluster)
-        time.sleep(30)
-        used = meter.stop()
-        samples.add(percent_of_a_core=round(100 * used["server_cpu_s"] / used["wall_s"], 2), **rounded(
-            {"foreign_core": used["foreign_core"]}))
+        samples.add(percent_of_a_core=round(100 * idle(cluster, 30), 2))
     return samples
 
 

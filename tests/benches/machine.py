@@ -130,16 +130,26 @@ class Watch(Process):
 
     def settle(self, wanted, limit_s=STEP_S):
         """Waits until as many deliveries as wanted have come, or none for 10 s; answers what was seen."""
-        began, changed, last = time.time(), time.time(), -1
-        while True:
-            time.sleep(0.2)
-            seen = self.seen()
-            if seen["deliveries"] >= wanted or time.time() - began > limit_s:
-                return seen
-            if seen["deliveries"] != last:
-                changed, last = time.time(), seen["deliveries"]
-            elif time.time() - changed > 10:
-                return seen
+        return settle([self], wanted, limit_s)[0]
+
+
+def deliveries(seen):
+    return sum(of["deliveries"] for of in seen)
+
+
+def settle(watches, wanted, limit_s=STEP_S):
+    """The same for all of them together; answers what each has seen."""
+    began, changed, last = time.time(), time.time(), -1
+    while True:
+        time.sleep(0.2)
+        seen = [watch.seen() for watch in watches]
+        come = deliveries(seen)
+        if come >= wanted or time.time() - began > limit_s:
+            return seen
+        if come != last:
+            changed, last = time.time(), come
+        elif time.time() - changed > 10:
+            return seen
 
 
 def post(port, connections, hellos, channels, window, rate, count, core=1):

@@ -12,6 +12,8 @@ import machine
 
 # Operators at the same time that a node takes; as many commands share a commit.
 OPERATORS = 24
+# Nothing is made at the start.
+PLAIN = {"node.bootstrap": "none"}
 # Posts of a benchmark come faster than people write.
 RATES = {"actors.rate_per_s": 1000000, "actors.rate_burst": 1000000}
 

@@ -1,4 +1,5 @@
 """The rows: each answers lists of samples by figure, ours and the floor's in turn, and prints every one of them."""
+import contextlib
 import json
 import os
 import shutil
@@ -7,7 +8,7 @@ import time
 
 import machine
 from machine import Floor, Meter, Watch, post
-from node import Node, Town, write_lines
+from node import PLAIN, Node, Town, write_lines
 
 
 class Samples(dict):
@@ -109,29 +110,36 @@ def floor_memory(few, many):
     return (kib[1] - kib[0]) / (many - few)
 
 
-def one_channel(repeats, scale):
-    """P2 and P3: all sockets on one channel; 2 posts/s on a schedule, then as fast as one sender is allowed."""
-    samples, sockets, users = Samples("P2"), int(10_000 * scale), 100
-    steady, saturated = 20, 500
-    with Floor(sockets) as floor, Node(0, {"node.bootstrap": "none"}) as node:
+@contextlib.contextmanager
+def crowd(sockets):
+    """A floor and a node on one core, as many listeners of each on the other; all of the node's are in one channel, to
+    which `publish(window, rate, count)` posts."""
+    users = 100
+    with Floor(sockets) as floor, Node(0, PLAIN) as node:
         town = Town(node, users, [list(range(users))])
         hellos, manual = town.hellos(), town.hellos(manual=True)
         channels = write_lines("channels.txt", town.channels)
         with Watch(node.port, sockets, hellos) as watch:
-            for _ in range(repeats):
-                floor_us = floor_sample(floor, samples, sockets)
-                # The same schedule: sockets that were quiet for half a second, a reader that sleeps.
-                quiet_floor_us, _ = floor.broadcast(1, steady, 500)
-                quiet = idle(node, 10)
-                run = lambda: post(node.port, 1, manual, channels, 32, 2, steady)
-                seen, meter, sent = load_phase(node, watch, steady * sockets, run)
-                figures = fan_figures("steady", quiet_floor_us, seen, meter, sent, steady * sockets)
-                pings_us = 1e6 * quiet * meter["wall_s"] / max(1, seen["deliveries"])
-                samples.add(**figures, steady_pings_us=round(pings_us, 2), floor_quiet_us=round(quiet_floor_us, 2),
-                            steady_x_busy_floor=round(figures["steady_us"] / floor_us, 3))
-                run = lambda: post(node.port, 1, manual, channels, 32, 0, saturated)
-                seen, meter, sent = load_phase(node, watch, saturated * sockets, run)
-                samples.add(**fan_figures("sat", floor_us, seen, meter, sent, saturated * sockets))
+            yield floor, node, watch, lambda *load: post(node.port, 1, manual, channels, *load)
+
+
+def one_channel(repeats, scale):
+    """P2 and P3: all sockets on one channel; 2 posts/s on a schedule, then as fast as one sender is allowed."""
+    samples, sockets = Samples("P2"), int(10_000 * scale)
+    steady, saturated = 20, 500
+    with crowd(sockets) as (floor, node, watch, publish):
+        for _ in range(repeats):
+            floor_us = floor_sample(floor, samples, sockets)
+            # The same schedule: sockets that were quiet for half a second, a reader that sleeps.
+            quiet_floor_us, _ = floor.broadcast(1, steady, 500)
+            quiet = idle(node, 10)
+            seen, meter, sent = load_phase(node, watch, steady * sockets, lambda: publish(32, 2, steady))
+            figures = fan_figures("steady", quiet_floor_us, seen, meter, sent, steady * sockets)
+            pings_us = 1e6 * quiet * meter["wall_s"] / max(1, seen["deliveries"])
+            samples.add(**figures, steady_pings_us=round(pings_us, 2), floor_quiet_us=round(quiet_floor_us, 2),
+                        steady_x_busy_floor=round(figures["steady_us"] / floor_us, 3))
+            seen, meter, sent = load_phase(node, watch, saturated * sockets, lambda: publish(32, 0, saturated))
+            samples.add(**fan_figures("sat", floor_us, seen, meter, sent, saturated * sockets))
     return samples
 
 
@@ -146,7 +154,7 @@ def idle(node, seconds):
 def heartbeat(repeats, scale):
     """P22: CPU of 1,000 idle sockets with pings each 10 s, over 60 s; beside the same node without sockets."""
     samples, sockets, users = Samples("P22"), int(1000 * scale), 100
-    with Node(0, {"node.bootstrap": "none"}) as node:
+    with Node(0, PLAIN) as node:
         town = Town(node, users, [list(range(users))])
         hellos = town.hellos()
         for _ in range(repeats):
@@ -176,7 +184,7 @@ def many_channels(node, users=1000, stride=100):
 def stored(repeats, scale):
     """P23: the whole cost of a stored message: 1,000 channels of 10 over 1,000 sockets, saturated, one core."""
     samples, posts, sockets = Samples("P23"), int(40_000 * scale), 1000
-    with Floor(sockets) as floor, Node(0, {"node.bootstrap": "none"}) as node:
+    with Floor(sockets) as floor, Node(0, PLAIN) as node:
         town, channels = many_channels(node)
         hellos, manual = town.hellos(), town.hellos(manual=True)
         with Watch(node.port, sockets, hellos) as watch:
@@ -206,7 +214,7 @@ def sync_times(count=300):
 def acks(repeats, scale):
     """P24: durable acks with 32 senders and with one; 10 listening members a channel; both cores free for all."""
     samples, posts, sockets = Samples("P24"), int(40_000 * scale), 1000
-    with Node(None, {"node.bootstrap": "none"}) as node:
+    with Node(None, PLAIN) as node:
         town, channels = many_channels(node)
         hellos, manual = town.hellos(), town.hellos(manual=True)
         with Watch(node.port, sockets, hellos, core=None) as watch:
@@ -242,7 +250,7 @@ def ready_again(repeats, scale):
     samples, posts = Samples("ready-million"), int(1_000_000 * scale)
     data = tempfile.mkdtemp(prefix="data-", dir=machine.OUT)
     try:
-        with Node(None, {"node.bootstrap": "none"}, data) as node:
+        with Node(None, PLAIN, data) as node:
             town = Town(node, 100, [[user] for user in range(100)])
             channels = write_lines("channels.txt", town.channels)
             manual = town.hellos(manual=True)
@@ -251,7 +259,7 @@ def ready_again(repeats, scale):
                         acks_per_s=round(sent["acked"] / sent["span_s"]), refusal=sent["refusal"])
         size = os.path.getsize(os.path.join(data, "store.redb")) >> 20
         for _ in range(max(repeats, 3)):
-            with Node(None, {"node.bootstrap": "none"}, data) as node:
+            with Node(None, PLAIN, data) as node:
                 samples.add(ready_ms=round(node.ready_ms, 1), store_mib=size, load=round(os.getloadavg()[0], 2))
                 under_load(node, manual, channels)
     finally:

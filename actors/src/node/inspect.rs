@@ -72,16 +72,16 @@ impl Facts {
     }
     fn now(&self) -> FactsAnswer {
         let uptime = self.host.monotonic().saturating_sub(self.started);
-        let of_gateway =
-            |count: fn(&Gateway) -> u64| self.work.as_ref().map_or(0, |(gateway, _)| count(gateway));
-        let of_hops = |count: fn(&Hops) -> u64| self.work.as_ref().map_or(0, |(_, hops)| count(hops));
+        let counts =
+            |(gateway, hops): &(Gateway, Hops)| (gateway.sessions() as u64, hops.ordered(), hops.handed());
+        let (sessions, ordered, handed) = self.work.as_ref().map(counts).unwrap_or_default();
         FactsAnswer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
-            sessions: of_gateway(|gateway| gateway.sessions() as u64),
+            sessions,
             slowness: self.gossip.as_ref().map_or(0, |gossip| gossip.view().health),
-            ordered: of_hops(Hops::ordered),
-            handed: of_hops(Hops::handed),
+            ordered,
+            handed,
         }
     }
 }

@@ -4,7 +4,10 @@
 //! for longer.
 
 use super::sight::Sight;
-use crate::{fence::HOLD_MIN, node::NodeId};
+use crate::{
+    fence::HOLD_MIN,
+    node::{BootId, NodeId},
+};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
@@ -48,23 +51,26 @@ impl fmt::Display for Ailment {
     }
 }
 
-/// Who is not fit, of whom each says so itself, or, where there is no link to it, to somebody else. `own`: what makes
-/// this node unfit.
+/// Who says itself that it is not fit. `own`: what makes this node unfit.
 pub(super) fn ailing(
     own: Option<(&NodeId, &Ailment)>,
     said: &BTreeMap<NodeId, Arc<Sight>>,
-) -> (BTreeMap<NodeId, String>, BTreeMap<NodeId, String>) {
-    let mut direct: BTreeMap<NodeId, String> =
-        own.into_iter().map(|(me, ailment)| (me.clone(), ailment.to_string())).collect();
+) -> BTreeMap<NodeId, String> {
+    let own = own.map(|(me, ailment)| (me.clone(), ailment.to_string()));
     let says = |(node, sight): (&NodeId, &Arc<Sight>)| Some((node.clone(), sight.ailing.get(node)?.clone()));
-    direct.extend(said.iter().filter_map(says));
-    let mut all = direct.clone();
-    for (node, ails) in said.values().flat_map(|sight| &sight.ailing) {
-        if !said.contains_key(node) {
-            all.entry(node.clone()).or_insert_with(|| ails.clone());
-        }
+    own.into_iter().chain(said.iter().filter_map(says)).collect()
+}
+
+/// The same, and of those to whom there is no link what they have said to somebody else.
+pub(super) fn ailing_anywhere(
+    mut ailing: BTreeMap<NodeId, String>,
+    said: &BTreeMap<NodeId, Arc<Sight>>,
+) -> BTreeMap<NodeId, String> {
+    let heard = said.values().flat_map(|sight| &sight.ailing);
+    for (node, ails) in heard.filter(|(node, _)| !said.contains_key(*node)) {
+        ailing.entry(node.clone()).or_insert_with(|| ails.clone());
     }
-    (direct, all)
+    ailing
 }
 
 /// What a node sees around it.
@@ -75,7 +81,7 @@ pub(super) struct Around<'a> {
     /// Who keeps the store, as far as is known.
     pub(super) stores: &'a BTreeSet<NodeId>,
     /// To whom it has a link.
-    pub(super) reaches: &'a BTreeSet<NodeId>,
+    pub(super) links: &'a BTreeMap<NodeId, BootId>,
     /// What those say who are reached.
     pub(super) said: &'a BTreeMap<NodeId, Arc<Sight>>,
 }
@@ -84,7 +90,7 @@ impl Around<'_> {
     /// Nodes that others reach and this one does not.
     fn beyond(&self) -> BTreeSet<&NodeId> {
         let reached = self.said.values().flat_map(|sight| &sight.reaches);
-        reached.filter(|node| *node != self.me && !self.reaches.contains(*node)).collect()
+        reached.filter(|node| *node != self.me && !self.links.contains_key(*node)).collect()
     }
 
     /// Whether it is this node that has to yield to one that it does not reach: the store does not yield, of two
@@ -212,7 +218,8 @@ mod tests {
             let sight = |node: &NodeId| Arc::new(Sight { reaches: self.reaches(node), ..Sight::default() });
             let said = speakers.map(|node| (node.clone(), sight(node))).collect();
             let (members, stores) = (&self.members, &self.stores);
-            let around = Around { me: &me, members, stores, reaches: &reaches, said: &said };
+            let links = reaches.into_iter().map(|node| (node, BootId(1))).collect();
+            let around = Around { me: &me, members, stores, links: &links, said: &said };
             fitness.look(now, late, &around).cloned()
         }
         /// Who is gray after ten seconds.
@@ -248,7 +255,8 @@ mod tests {
             Arc::new(Sight { ailing, ..Sight::default() })
         };
         let said = [(id("b"), sight(&["b", "c", "d"])), (id("c"), sight(&[]))].into();
-        let (direct, all) = ailing(Some((&id("a"), &Ailment::Late)), &said);
+        let direct = ailing(Some((&id("a"), &Ailment::Late)), &said);
+        let all = ailing_anywhere(direct.clone(), &said);
         assert_eq!(direct.keys().map(NodeId::as_str).collect::<Vec<_>>(), ["a", "b"]);
         let all: Vec<&str> = all.keys().map(NodeId::as_str).collect();
         assert_eq!(all, ["a", "b", "d"], "c is reached, and does not say so");

@@ -137,10 +137,9 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Res
             1 => world.crash(machine, Crash::Power),
             2 => world.pause(machine, Duration::from_millis(10 + chance.below(half_ms))),
             _ => {
-                for other in town.machines().filter(|other| *other != machine) {
-                    world.cut(other, machine);
-                    world.cut(machine, other);
-                }
+                town.machines()
+                    .filter(|other| *other != machine)
+                    .for_each(|other| world.part(other, machine));
             }
         }
         world.sleep(part / 4).await;
@@ -163,9 +162,7 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Res
 /// Two nodes do not reach each other, and all others reach both: the later one by name yields.
 async fn cut_one(world: &World, town: &Town, node: usize) -> Result<(), Violation> {
     let other = (node + 1) % NODES;
-    let (one, two) = (town.machine(node), town.machine(other));
-    world.cut(one, two);
-    world.cut(two, one);
+    world.part(town.machine(node), town.machine(other));
     let yields = node.max(other);
     town.trouble(Some(yields));
     world.sleep(YIELDS_WITHIN).await;

@@ -145,6 +145,12 @@ impl World {
         self.network().cut.insert((from, to));
     }
 
+    /// Cuts both ways between two machines.
+    pub fn part(&self, one: MachineId, other: MachineId) {
+        self.cut(one, other);
+        self.cut(other, one);
+    }
+
     /// Heals it: what was stalled arrives.
     pub fn heal(&self, from: MachineId, to: MachineId) {
         let stalled = {

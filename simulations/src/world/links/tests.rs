@@ -73,8 +73,7 @@ impl Wire for Rig {
         Arc::clone(&self.nodes.lock().unwrap()[node].1)
     }
     fn cut(&self, a: usize, b: usize) -> BoxFuture<'_, ()> {
-        self.world.cut(self.machine(a), self.machine(b));
-        self.world.cut(self.machine(b), self.machine(a));
+        self.world.part(self.machine(a), self.machine(b));
         Box::pin(async {})
     }
     fn heal(&self, a: usize, b: usize) -> BoxFuture<'_, ()> {
