@@ -128,8 +128,8 @@ class Cluster(Operated):
         """Starts one again; it takes work when this returns."""
         config = os.path.join(self.data, name, "waggle.toml")
         node = machine.Process([machine.WAGGLE, "serve", "--config", config], None, name)
-        ready = json.loads(node.line())
-        self.again[name], self.pids[name], self.gateways[name] = node, node.pid, port_of(ready["base_url"])
+        own_url = json.loads(node.line())["nodes"][0]["base_url"]  # beside the address that all share
+        self.again[name], self.pids[name], self.gateways[name] = node, node.pid, port_of(own_url)
 
     def kill(self):
         for node in self.again.values():
