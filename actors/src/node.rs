@@ -6,6 +6,7 @@
 //! May lose: sessions that are left when a stop runs out of time; they resume from their cursors.
 //! Never does: open a socket, or take a slot that another node may hold.
 
+mod clock;
 pub mod company;
 mod inspect;
 mod trace;
@@ -40,7 +41,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use trace::{HOPS, Memory};
 
 /// How often a stopping node looks whether its sessions are gone.
@@ -116,6 +117,9 @@ pub struct Node {
     /// What is known of them.
     others: Option<Others>,
     facts: Facts,
+    tenure: Tenure,
+    /// Whether another life of it has its place.
+    replaced: watch::Receiver<bool>,
 }
 
 impl Node {
@@ -181,8 +185,9 @@ impl Node {
             host.spawn("doors", doors);
         }
         host.spawn("lost slots", replace_lost(context.clone(), lost, (relay, peers)));
-        let node = Self { context, gateway, me, claimed: claimed.claimed, root, leave, others, facts };
-        host.spawn("replaced", node.clone().leave_when_replaced(tenure));
+        let ((tells, replaced), claimed) = (watch::channel(false), claimed.claimed);
+        let node = Self { context, gateway, me, claimed, root, leave, others, facts, tenure, replaced };
+        host.spawn("replaced", node.clone().leave_when_replaced(tells));
         Ok(node)
     }
 
@@ -200,7 +205,8 @@ impl Node {
         self.gateway.drain(&GoAway { reason: "restarting", window }).await;
         let drained = host
             .timeout(limit, async {
-                if let Some(leave) = &self.leave {
+                // Who has been replaced has nothing to hand over.
+                if let Some(leave) = self.leave.as_ref().filter(|_| !*self.replaced.borrow()) {
                     leave.hand_over(host).await;
                 }
                 while self.gateway.sessions() > 0 {
@@ -215,13 +221,28 @@ impl Node {
     }
 
     /// A node that was frozen may find another one in its place: it sends its sessions there and answers nothing more.
-    async fn leave_when_replaced(self, tenure: Tenure) {
-        tenure.replaced().await;
+    async fn leave_when_replaced(self, tells: watch::Sender<bool>) {
+        self.tenure.replaced().await;
         metrics::counter!("waggle_node_replaced_total").increment(1);
-        tracing::error!(node = %self.me.id, "another life of this node has taken its slots; this one stops serving");
+        tracing::error!(node = %self.me.id, "another life of this node has taken its place; this one stops serving");
         self.context.host.fault(FaultPoint::Replaced);
         self.gateway.drain(&GoAway { reason: "replaced", window: Duration::ZERO }).await;
         self.root.stop(Some("replaced".into()));
+        tells.send_replace(true);
+    }
+
+    /// Another life of this node has its place: this one stops serving.
+    pub fn give_way(&self) {
+        self.tenure.give_way();
+    }
+
+    /// Completes when another life of this node has its place: this one serves nothing any more.
+    pub async fn replaced(&self) {
+        let mut replaced = self.replaced.clone();
+        if replaced.wait_for(|replaced| *replaced).await.is_err() {
+            // It ends in another way.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Ends all actors at once, as a crash does: nothing is drained.

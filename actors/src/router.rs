@@ -114,7 +114,7 @@ impl Router {
     pub fn table(&self) -> &Table {
         self.0.pilot.routes.table()
     }
-    /// Slots of another node, as far as this one knows.
+    /// Slots of a node, in whatever life of it, as far as this one knows.
     pub fn slots_of(&self, node: &NodeId) -> BTreeSet<Slot> {
         let table = self.table().now();
         Slot::all().filter(|slot| table.owner(*slot).is_some_and(|owner| owner.node.id == *node)).collect()

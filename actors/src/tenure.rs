@@ -114,7 +114,12 @@ impl Tenure {
         Ok(any)
     }
 
-    /// Completes when another life of this node has taken its slots.
+    /// Another life of this node has its place, whatever the rows say.
+    pub fn give_way(&self) {
+        self.0.replaced.notify_one();
+    }
+
+    /// Completes when another life of this node has taken its place.
     pub async fn replaced(&self) {
         self.0.replaced.notified().await;
     }

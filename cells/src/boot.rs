@@ -34,6 +34,7 @@ use cluster::{
 use company::Company;
 use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Name of the store's file in the data directory.
 const STORE_FILE: &str = "store.redb";
@@ -91,6 +92,8 @@ pub struct Running {
     /// The store, if it is kept here.
     store: Option<RedbStore>,
     drain_window: Duration,
+    /// Ends when another process has the node's name.
+    named: CancellationToken,
     /// Held until everything else is gone.
     _directory: Directory,
 }
@@ -130,6 +133,7 @@ impl Running {
             let service = StoreService::new(Arc::new(store.clone()), Arc::new(store.clone()));
             company.board.offer(STORE, ASKERS, Arc::new(service));
         }
+        let named = company.as_ref().map(|company| company.named.clone()).unwrap_or_default();
         gateway.set_phase(Phase::Claiming);
         let mut ready = Ready::of(&config, own_url, company.as_ref().map(|company| &company.address));
         let drain_window = Duration::from_millis(config.node.drain_window_ms);
@@ -144,6 +148,7 @@ impl Running {
             let socket = operator::bind(&operator).map_err(|e| BootError::Operator(operator.clone(), e))?;
             host.spawn("operators", operator::serve(socket, host.clone(), started.clone()));
             ready.operated_at(&operator);
+            host.spawn("name", give_way(named.clone(), started.clone()));
             node = Some(started);
         } else if let Some(company) = &company {
             actors::node::offer_facts(&company.board, &host, &company.gossip);
@@ -154,7 +159,14 @@ impl Running {
             Some(node) => gateway.open(node),
             None => gateway.set_phase(Phase::Ready),
         }
-        Ok(Self { ready, sign_in, host, gateway, node, store, drain_window, _directory: directory })
+        Ok(Self { ready, sign_in, host, gateway, node, store, drain_window, named, _directory: directory })
+    }
+    /// Completes when another process has this node's name: this one serves nothing any more.
+    pub async fn replaced(&self) {
+        match &self.node {
+            Some(node) => node.replaced().await,
+            None => self.named.cancelled().await,
+        }
     }
     /// Takes no more work, sends everybody away, finishes what is under way and closes the store. True when all of it
     /// was done within `limit`.
@@ -224,6 +236,12 @@ async fn start_node(
             started => return Ok(started?),
         }
     }
+}
+
+/// A node whose name is another process's stops serving.
+async fn give_way(named: CancellationToken, node: Node) {
+    named.cancelled().await;
+    node.give_way();
 }
 
 /// Attempts of a start that waits for other nodes.

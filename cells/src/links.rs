@@ -7,6 +7,7 @@
 //! Never does: grow beyond the limits of [`LinkConfig`], or wait in `send`.
 
 mod carry;
+mod namesake;
 pub mod tls;
 pub mod udp;
 
@@ -16,12 +17,17 @@ use carry::{Connection, carry, greet};
 use cluster::{
     host::Host,
     link::{
-        Class, DownReason, LinkConfig, LinkError, LinkEvent, Links, codec::CodecError, hello::HelloError,
-        inbox::Inbox, lane::Lane, roles::Roles,
+        Class, DownReason, LinkConfig, LinkError, LinkEvent, Links,
+        codec::CodecError,
+        hello::{self, HelloError, Life},
+        inbox::Inbox,
+        lane::Lane,
+        roles::Roles,
     },
     node::{BootId, Node, NodeId},
 };
 use futures::future::BoxFuture;
+use proto::{ts::Micros, v1::LinkHello};
 use std::{
     collections::BTreeMap,
     fmt, io,
@@ -106,6 +112,16 @@ pub enum MeetError {
     /// A second process under our name, or we ourselves.
     #[error("the peer has this node's own name {0}: a name belongs to one process")]
     Namesake(NodeId),
+    /// An earlier life of a node, or an earlier process under its name.
+    #[error("{peer} in its life {boot} is refused: there is a link to {later}, a later life of it")]
+    Outlived {
+        /// The name.
+        peer: NodeId,
+        /// The earlier one.
+        boot: BootId,
+        /// The later one.
+        later: BootId,
+    },
     /// Connected or not, and nothing said.
     #[error("the peer did not say who it is in time")]
     Silent,
@@ -165,6 +181,7 @@ impl MeetError {
             Self::Impostor { .. } => "impostor",
             Self::OtherNode { .. } => "other_node",
             Self::Namesake(_) => "namesake",
+            Self::Outlived { .. } => "outlived",
             Self::Silent => "silent",
             Self::Crowded => "crowded",
         }
@@ -179,6 +196,7 @@ struct Shared<T: Transport> {
     transport: T,
     host: Host,
     node: Node,
+    started_us: Micros,
     config: LinkConfig,
     state: Mutex<State<T::Address>>,
     heard: Notify,
@@ -206,6 +224,7 @@ impl<T: Transport> StreamLinks<T> {
             transport,
             host: host.clone(),
             node,
+            started_us: host.now_us(),
             config,
             state: Mutex::new(state),
             heard: Notify::new(),
@@ -248,6 +267,13 @@ impl<T: Transport> StreamLinks<T> {
     }
 }
 
+impl<T: Transport> StreamLinks<T> {
+    /// Closes all links and makes none any more.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
 impl<T: Transport> Drop for StreamLinks<T> {
     fn drop(&mut self) {
         self.0.close();
@@ -283,7 +309,8 @@ async fn welcome<T: Transport>(shared: &Shared<T>, knock: Knock<T::Stream>, plac
     let greeted = shared.host.timeout(shared.config.reconnect_max, greeting).await;
     drop(place);
     match greeted.unwrap_or(Err(MeetError::Silent)) {
-        Ok(greeted) => carry(shared, greeted).await,
+        Ok(Some(greeted)) => carry(shared, greeted).await,
+        Ok(None) => {} // it knows what it asked
         Err(error) => refused(None, &error),
     }
 }
@@ -295,10 +322,11 @@ async fn dial<T: Transport>(shared: &Shared<T>, peer: &NodeId, address: &T::Addr
         let greeting = async { greet(shared, shared.transport.connect(address).await?, Some(peer)).await };
         let greeted = shared.host.timeout(shared.config.reconnect_max, greeting).await;
         match greeted.unwrap_or(Err(MeetError::Silent)) {
-            Ok(greeted) => {
+            Ok(Some(greeted)) => {
                 carry(shared, greeted).await;
                 pause = shared.config.reconnect_min;
             }
+            Ok(None) => {} // who asks dials, and is dialled by mistake at most
             Err(error) => refused(Some(peer), &error),
         }
         shared.host.sleep(pause).await;
@@ -326,6 +354,10 @@ impl<T: Transport> Shared<T> {
         self.host.monotonic()
     }
 
+    fn hello(&self) -> LinkHello {
+        hello::hello(&self.node, self.started_us)
+    }
+
     fn close(&self) {
         self.closing.cancel();
         let ended = std::mem::take(&mut self.state().connections);
@@ -334,20 +366,31 @@ impl<T: Transport> Shared<T> {
     }
 
     /// A connection to this life of a peer is up. Answers its number and what wakes its writer.
-    fn up(&self, peer: &NodeId, boot: BootId, roles: Roles) -> (u64, Arc<Notify>) {
+    fn up(&self, peer: &NodeId, life: Life, roles: Roles) -> (u64, Arc<Notify>) {
         let mut state = self.state();
         state.made += 1;
         let (number, wake) = (state.made, Arc::new(Notify::new()));
         let lane = Lane::new(self.config, self.now());
-        let connection = Connection { number, lane, wake: wake.clone(), roles };
+        let connection = Connection { number, life, lane, wake: wake.clone(), roles };
         if let Some(replaced) = state.connections.insert(peer.clone(), connection) {
             replaced.wake.notify_one();
         }
-        state.inbox.up(peer, boot);
+        state.inbox.up(peer, life.boot);
         drop(state);
-        tracing::info!(%peer, %boot, %roles, "link up");
+        tracing::info!(%peer, boot = %life.boot, %roles, "link up");
         self.heard.notify_one();
         (number, wake)
+    }
+
+    /// Another life that goes by the name of a node which asks: this one itself, or one that is heard.
+    fn holder(&self, asker: &Node) -> Option<Life> {
+        let (state, now) = (self.state(), self.now());
+        let heard = || state.connections.get(&asker.id).filter(|connection| !connection.lane.silent(now));
+        let holder = match asker.id == self.node.id {
+            true => Some(Life { started_us: self.started_us, boot: self.node.boot }),
+            false => heard().map(|connection| connection.life),
+        };
+        holder.filter(|life| life.boot != asker.boot)
     }
 
     /// That connection is over.

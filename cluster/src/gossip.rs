@@ -15,7 +15,15 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::future::{BoxFuture, Either, select};
-use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::sync::{Notify, watch};
 
 /// How long the protocol is left alone at most: it always has a timer under way, this is only a bound.
@@ -47,14 +55,17 @@ pub struct View {
     pub members: BTreeMap<NodeId, Seat>,
     /// How slow this node takes itself to be.
     pub health: u32,
+    /// How often members believed its name to be another life's.
+    pub rivals: u64,
 }
 
 impl View {
-    fn of(swim: &Swim) -> Self {
+    fn of(swim: &Swim, rivals: u64) -> Self {
         let seat = |(identity, is_suspected): (&Identity, bool)| {
             (identity.node.clone(), Seat { identity: identity.clone(), is_suspected })
         };
-        Self { me: swim.me().clone(), members: swim.members().map(seat).collect(), health: swim.health() }
+        let members = swim.members().map(seat).collect();
+        Self { me: swim.me().clone(), members, health: swim.health(), rivals }
     }
     /// The life of a member that is there.
     pub fn life(&self, node: &NodeId) -> Option<BootId> {
@@ -66,19 +77,35 @@ impl View {
 #[derive(Clone)]
 pub struct Gossip {
     view: watch::Receiver<Arc<View>>,
-    leaves: Arc<Notify>,
+    ends: Arc<Ends>,
+}
+
+/// How a node's part ends.
+#[derive(Default)]
+struct Ends {
+    told: Notify,
+    without_goodbye: AtomicBool,
 }
 
 impl Gossip {
     /// Starts to take part.
     pub fn start(host: &Host, swim: Swim, keys: &[Key], datagrams: Arc<dyn Datagrams>) -> Self {
-        let (shown, view) = watch::channel(Arc::new(View::of(&swim)));
+        let (shown, view) = watch::channel(Arc::new(View::of(&swim, 0)));
         let seal = Seal::new(keys, swim.me().boot);
-        let (alarms, leaves) = (BTreeMap::new(), Arc::new(Notify::new()));
-        let left = leaves.clone();
-        let part = Part { host: host.clone(), swim, seal, datagrams, shown, alarms, set: 0, left };
+        let (alarms, ends) = (BTreeMap::new(), Arc::<Ends>::default());
+        let part = Part {
+            host: host.clone(),
+            swim,
+            seal,
+            datagrams,
+            shown,
+            alarms,
+            set: 0,
+            rivals: 0,
+            ends: ends.clone(),
+        };
         host.spawn("gossip", part.run());
-        Self { view, leaves }
+        Self { view, ends }
     }
     /// The view now.
     pub fn view(&self) -> Arc<View> {
@@ -91,7 +118,12 @@ impl Gossip {
     }
     /// Tells some members that this node goes, and takes part no more.
     pub fn leave(&self) {
-        self.leaves.notify_one();
+        self.ends.told.notify_one();
+    }
+    /// Takes part no more, and tells nobody: the name is another's.
+    pub fn quit(&self) {
+        self.ends.without_goodbye.store(true, Relaxed);
+        self.leave();
     }
 }
 
@@ -105,15 +137,16 @@ struct Part {
     /// By due time, and in the order in which they were set.
     alarms: BTreeMap<(Duration, u64), Timer>,
     set: u64,
-    left: Arc<Notify>,
+    rivals: u64,
+    ends: Arc<Ends>,
 }
 
 impl Part {
     async fn run(mut self) {
         let start = self.swim.start();
         self.carry_out(start);
-        let (datagrams, left) = (self.datagrams.clone(), self.left.clone());
-        let mut left = pin!(left.notified());
+        let (datagrams, ends) = (self.datagrams.clone(), self.ends.clone());
+        let mut left = pin!(ends.told.notified());
         loop {
             let now = self.host.monotonic();
             let rest = self.alarms.keys().next().map_or(REST_MAX, |(due, _)| due.saturating_sub(now));
@@ -123,6 +156,7 @@ impl Part {
                 Either::Left((Either::Left((None, _)), _)) => return,
                 Either::Left((Either::Left((Some((from, sealed)), _)), _)) => self.hear(&from, &sealed),
                 Either::Left((Either::Right(_), _)) => Vec::new(),
+                Either::Right(_) if ends.without_goodbye.load(Relaxed) => return,
                 Either::Right(_) => {
                     let goodbye = self.swim.leave();
                     return self.carry_out(goodbye);
@@ -168,13 +202,16 @@ impl Part {
                     self.set += 1;
                     self.alarms.insert((self.host.monotonic() + after, self.set), timer);
                 }
-                Effect::Seen(seen) => told(&seen),
+                Effect::Seen(seen) => {
+                    self.rivals += u64::from(matches!(seen, Seen::Namesake(_)));
+                    told(&seen);
+                }
             }
         }
     }
 
     fn show(&self) {
-        let view = View::of(&self.swim);
+        let view = View::of(&self.swim, self.rivals);
         self.shown.send_if_modified(|shown| {
             let is_new = **shown != view;
             if is_new {

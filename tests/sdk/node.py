@@ -25,6 +25,8 @@ def binary():
 
 
 class Node:
+    words = ["serve"]
+
     def __init__(self, *args):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="waggle-sdk-"))
         self.port = 0
@@ -32,32 +34,42 @@ class Node:
 
     def start(self, *args):
         """Starts the process on the same data directory and, after the first time, the same port."""
+        place = ["--listen", f"127.0.0.1:{self.port}", "--data", str(self.root / "data")]
+        self.process, ready = self.spawn(*self.words, *place, *args)
+        self.ready, self.operator = ready, ready["operator"]
+        self.base_url, self.api_url = ready["base_url"], ready["api_url"]
+        self.port = int(self.base_url.rstrip("/").rsplit(":", 1)[1])
+
+    def spawn(self, *words):
+        """Starts a process; answers it and its ready line."""
         with open(self.root / "stderr.log", "ab") as log:
-            self.process = subprocess.Popen(
-                [binary(), "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.root / "data"), *args],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
+            process = subprocess.Popen(
+                [binary(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
             )
-        line = first_line(self.process, "waggle serve getting ready")
+        line = first_line(process, f"waggle {words[0]} getting ready")
         if not line:
             tail = (self.root / "stderr.log").read_text()[-4096:]
-            raise AssertionError(f"waggle serve ended before it was ready; its log ends:\n{tail}")
-        ready = json.loads(line)
-        self.base_url, self.api_url, self.operator = ready["base_url"], ready["api_url"], ready["operator"]
-        self.port = int(self.base_url.rstrip("/").rsplit(":", 1)[1])
+            raise AssertionError(f"waggle {words[0]} ended before it was ready; its log ends:\n{tail}")
+        return process, json.loads(line)
 
     def admin(self, *args):
         """Runs `waggle admin`; answers what it printed."""
+        return self.operate("admin", *args)
+
+    def cluster(self, *args):
+        """Runs `waggle cluster`; answers what it printed."""
+        return self.operate("cluster", *args)
+
+    def operate(self, verb, *args):
         run = subprocess.run(
-            [binary(), "admin", "--node", self.operator, *args],
+            [binary(), verb, "--node", self.operator, *args],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=STEP_MAX_S,
         )
         if run.returncode != 0:
-            raise AssertionError(f"waggle admin {args} ended with {run.returncode}: {run.stderr.strip()}")
+            raise AssertionError(f"waggle {verb} {args} ended with {run.returncode}: {run.stderr.strip()}")
         return run.stdout.strip()
 
     def user(self, name, *more):
@@ -67,14 +79,18 @@ class Node:
 
     def kill(self):
         """Ends the process at once, as a power cut would."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(STEP_MAX_S)
-        self.process.stdout.close()
+        end(self.process)
 
     def close(self):
         if self.process.poll() is None:
             self.kill()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def end(process):
+    process.send_signal(signal.SIGKILL)
+    process.wait(STEP_MAX_S)
+    process.stdout.close()
 
 
 def first_line(process, what):

@@ -44,8 +44,10 @@ class Listener:
 
 
 class SlackSdk(unittest.TestCase):
+    start = Node
+
     def setUp(self):
-        self.node = Node()
+        self.node = self.start()
         self.addCleanup(self.node.close)
         self.ann, ann_token = self.node.user("ann")
         self.bot, self.bot_token = self.node.user("helper", "--bot")

@@ -208,6 +208,62 @@ async fn a_message_is_traced_through_every_node_that_had_a_part_in_it() -> Resul
     Ok(())
 }
 
+/// A node of a cluster once more, in another folder and at other ports.
+fn twin(node: &Node, name: &str) -> Result<Starting> {
+    let folder = node.data.path().join("twin").display().to_string();
+    Starting::spawn(Serve {
+        program: Program::Again(format!("{name}/waggle.toml")),
+        data: Some(node.data.clone()),
+        args: ["--data", &folder, "--listen", "127.0.0.1:0"].map(str::to_owned).to_vec(),
+        env: vec![("WAGGLE_CLUSTER__LISTEN".to_owned(), "127.0.0.1:0".to_owned())],
+        ..Serve::default()
+    })
+}
+
+/// Waits until the cluster says that nothing is amiss.
+async fn well(node: &Node) -> Result<()> {
+    let well = async {
+        loop {
+            if cluster(node, &["health"]).await? == (Some(0), "all is well\n".to_owned()) {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    step("all to be well", well).await?
+}
+
+#[tokio::test]
+async fn a_second_process_under_one_name_is_refused_and_the_first_goes_on() -> Result<()> {
+    let stage = Stage::open(up()).await?;
+    well(&stage.node).await?;
+    for name in ["node-2", "store"] {
+        let refused = twin(&stage.node, name)?.ready().await;
+        let said = refused.err().context("two processes under one name")?.to_string();
+        assert!(said.contains(&format!("{name} runs already: 127.0.0.1:")), "{said}");
+    }
+    well(&stage.node).await?;
+    stage.channel("tea", &[]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_whose_place_was_taken_while_it_was_frozen_ends_and_says_why() -> Result<()> {
+    let stage = Stage::open(up()).await?;
+    let node = &stage.node;
+    well(node).await?;
+    let frozen = node.pid_of("node-2")?;
+    send(frozen, libc::SIGSTOP)?;
+    let next = twin(node, "node-2")?.ready().await?;
+    send(frozen, libc::SIGCONT)?;
+    gone(&[frozen]).await?;
+    let said = node.data.log_tail(1 << 20);
+    assert!(said.contains("another process has this node's name and channels by now"), "{said}");
+    well(node).await?;
+    stage.channel("tea", &[]).await?;
+    assert_eq!(next.stop().await?, 0);
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_store_of_a_node_by_itself_is_not_hidden_by_a_new_one() -> Result<()> {
     let node = Node::serve(stage::plain(&[])).await?;

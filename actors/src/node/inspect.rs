@@ -1,6 +1,7 @@
 //! What operators ask of a node about its cell.
 
 use super::Node;
+use super::clock::{Asked, Clock};
 use crate::admin::{self, AdminError};
 use crate::gateway::Gateway;
 use crate::hops::Hops;
@@ -82,6 +83,7 @@ impl Facts {
             slowness: self.gossip.as_ref().map_or(0, |gossip| gossip.view().health),
             ordered,
             handed,
+            now_us: self.host.now_us(),
         }
     }
 }
@@ -108,7 +110,7 @@ impl Node {
         match verb {
             "cluster.status" => Ok(with("nodes", self.status().await)),
             "cluster.ring" => Ok(with("nodes", json!(self.overview().ring()))),
-            "cluster.health" => Ok(with("troubles", json!(self.overview().troubles()))),
+            "cluster.health" => Ok(with("troubles", json!(self.troubles().await))),
             "cluster.placement" => {
                 let (workspace, log) = admin::log_of(&self.context, args).await?;
                 let mut answer = with("placement", json!(self.overview().slot(Router::slot(&log))));
@@ -139,23 +141,37 @@ impl Node {
         }
     }
 
+    /// What each node that answers says of itself, and how its clock stands to this one's.
+    async fn all_facts(&self) -> BTreeMap<NodeId, (FactsAnswer, Clock)> {
+        let own = (self.me.id.clone(), (self.facts.now(), Clock::default()));
+        let Some(others) = &self.others else { return [own].into() };
+        let host = &self.context.host;
+        let ask = async |node| {
+            let asked = Asked::now(host);
+            let facts: FactsAnswer = others.ask(&node, FACTS, FactsCall {}).await?;
+            // An older build does not tell its time.
+            let clock = (facts.now_us > 0).then(|| asked.answered(host, facts.now_us));
+            Some((node, (facts, clock.unwrap_or_default())))
+        };
+        let asked = join_all(others.board.peers().into_keys().map(ask)).await;
+        asked.into_iter().flatten().chain([own]).collect()
+    }
+
+    /// What is not as it should be, a sentence each.
+    async fn troubles(&self) -> Vec<String> {
+        let (facts, me) = (self.all_facts().await, self.me.id.as_str());
+        let clocks = facts.iter().filter_map(|(node, (_, clock))| clock.trouble(node.as_str(), me));
+        self.overview().troubles().into_iter().chain(clocks).collect()
+    }
+
     /// The nodes, and what each says of itself.
     async fn status(&self) -> Value {
-        let facts: BTreeMap<NodeId, FactsAnswer> = match &self.others {
-            Some(others) => {
-                let ask = async |node| {
-                    let facts = others.ask(&node, FACTS, FactsCall {}).await?;
-                    Some((node, facts))
-                };
-                let asked = join_all(others.board.peers().into_keys().map(ask)).await;
-                asked.into_iter().flatten().chain([(self.me.id.clone(), self.facts.now())]).collect()
-            }
-            None => [(self.me.id.clone(), self.facts.now())].into(),
-        };
+        let facts = self.all_facts().await;
         let line = |line: cluster::overview::NodeLine| {
             let facts = facts.get(&line.node);
             let mut line = json!(line);
-            if let Some(facts) = facts {
+            if let Some((facts, clock)) = facts {
+                line["clock_ahead_us"] = clock.ahead_us.into();
                 line["version"] = facts.version.as_str().into();
                 line["uptime_ms"] = facts.uptime_ms.into();
                 line["sessions"] = facts.sessions.into();

@@ -1,6 +1,7 @@
 //! What became of a message: the hops that the nodes of a cell remember of it, on one clock.
 
 use super::Node;
+use super::clock::{Asked, Clock};
 use crate::admin::{self, AdminError};
 use crate::hops::{Hop, Hops};
 use crate::peer::PeerError;
@@ -100,20 +101,14 @@ impl Service for Memory {
 /// What a node told, and how its clock stands to that of the node that was asked.
 struct Told {
     node: NodeId,
-    /// Microseconds that its clock is ahead, and how far that may be wrong.
-    ahead_us: i64,
-    unsure_us: u64,
+    clock: Clock,
     answer: HopsAnswer,
 }
 
 impl Told {
-    /// How far its times are shifted: what could be the network's doing is left alone.
-    fn shift_us(&self) -> i64 {
-        if self.ahead_us.unsigned_abs() > self.unsure_us { self.ahead_us } else { 0 }
-    }
     fn lines(&self) -> impl Iterator<Item = Value> + '_ {
         self.answer.hops.iter().map(|span| {
-            let at_us = i64::try_from(span.at_us).unwrap_or(i64::MAX).saturating_sub(self.shift_us());
+            let at_us = i64::try_from(span.at_us).unwrap_or(i64::MAX).saturating_sub(self.clock.shift_us());
             json!({
                 "hop": name(span.hop()), "node": self.node.as_str(), "at_us": at_us, "clock_us": span.at_us,
                 "seq": span.seq, "count": span.count,
@@ -140,8 +135,8 @@ impl Node {
         }
         hops.sort_by_key(|hop| hop["at_us"].as_i64());
         let clock = |told: &Told| {
-            let Told { node, ahead_us, unsure_us, .. } = told;
-            json!({ "node": node.as_str(), "ahead_us": ahead_us, "unsure_us": unsure_us })
+            let Clock { ahead_us, unsure_us } = told.clock;
+            json!({ "node": told.node.as_str(), "ahead_us": ahead_us, "unsure_us": unsure_us })
         };
         let others = told.iter().filter(|told| told.node != self.me.id);
         Ok(json!({
@@ -154,17 +149,14 @@ impl Node {
     async fn ask_all(&self, log: &LogId, us: Micros) -> (Vec<Told>, Vec<String>) {
         let host = &self.context.host;
         let own = answer(self.context.router.hops(), log, us, host.now_us());
-        let mut told = vec![Told { node: self.me.id.clone(), ahead_us: 0, unsure_us: 0, answer: own }];
+        let mut told = vec![Told { node: self.me.id.clone(), clock: Clock::default(), answer: own }];
         let Some(others) = &self.others else { return (told, Vec::new()) };
         let ask = async |node: NodeId| {
             let call = HopsCall { log: Some(log.into()), us };
-            let (wall, asked) = (host.now_us(), host.monotonic());
+            let asked = Asked::now(host);
             let answer: Option<HopsAnswer> = others.ask(&node, HOPS, call).await;
-            let took = u64::try_from((host.monotonic() - asked).as_micros()).unwrap_or(u64::MAX);
             let Some(answer) = answer.filter(|told| told.now_us > 0) else { return Err(node.to_string()) };
-            let middle = wall.saturating_add(took / 2);
-            let ahead_us = answer.now_us.cast_signed().saturating_sub(middle.cast_signed());
-            Ok(Told { node, ahead_us, unsure_us: took / 2, answer })
+            Ok(Told { node, clock: asked.answered(host, answer.now_us), answer })
         };
         let carries = |node: &NodeId| {
             let roles = others.board.roles(node);

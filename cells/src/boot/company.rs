@@ -11,11 +11,12 @@ use crate::{
 use cluster::{
     gossip::Gossip,
     host::Host,
-    link::{LinkConfig, roles::Roles},
-    node::{Node, NodeId},
+    link::{LinkConfig, hello::Life, roles::Roles},
+    node::{BootId, Node, NodeId},
     swim::{Address, AddressError, Identity, Swim, SwimConfig},
     switchboard::Switchboard,
 };
+use futures::future::join_all;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -24,11 +25,15 @@ use std::{
     time::Duration,
 };
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Tries to find a port that is free for TCP and for UDP.
 const PORTS_TRIED: usize = 16;
 /// A peer that gossip has not known for this long is dialled no more.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// A process that has died holds its name no longer than this: its links are silent by then.
+const NAME_FREE_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a node is not among others. Nothing runs of it.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +65,19 @@ pub enum JoinError {
     /// An address that is too long.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// Another process is this node.
+    #[error(
+        "{node} runs already: {by} is in touch with it (its life {holder}). A name belongs to one process: stop that \
+         one, or give this one a name and a certificate of its own"
+    )]
+    Taken {
+        /// The name.
+        node: NodeId,
+        /// Which life of it.
+        holder: BootId,
+        /// The seed that says so.
+        by: String,
+    },
 }
 
 /// The ways to the others.
@@ -70,6 +88,8 @@ pub(super) struct Company {
     pub(super) gossip: Gossip,
     /// Where others reach this node.
     pub(super) address: Address,
+    /// Ends when another process has this node's name.
+    pub(super) named: CancellationToken,
 }
 
 /// Begins to take part.
@@ -90,6 +110,9 @@ pub(super) async fn join(
         "" => udp.address().map_err(|error| JoinError::Listen(config.listen.clone(), error))?,
         advertised => Address::parse(advertised)?,
     };
+    let transport = TlsTransport::new(host, tcp, &credentials)?;
+    let links = Arc::new(StreamLinks::start(host, me.clone(), LinkConfig::default(), transport));
+    take_name(host, me, &links, config.seeds.iter().filter(|seed| **seed != *address.as_str())).await?;
     let identity = Identity {
         node: me.id.clone(),
         boot: me.boot,
@@ -101,11 +124,59 @@ pub(super) async fn join(
     let seeds = config.seeds.iter().map(Address::parse).collect::<Result<_, _>>()?;
     let swim = Swim::new(identity, seeds, SwimConfig::default(), host.entropy());
     let gossip = Gossip::start(host, swim, &keys, Arc::new(udp));
-    let transport = TlsTransport::new(host, tcp, &credentials)?;
-    let links = Arc::new(StreamLinks::start(host, me.clone(), LinkConfig::default(), transport));
-    let board = Switchboard::start(host, links.clone());
-    host.spawn("acquaintance", keep_acquaintance(host.clone(), links, gossip.clone()));
-    Ok(Company { board, gossip, address })
+    let (board, named) = (Switchboard::start(host, links.clone()), CancellationToken::new());
+    host.spawn("acquaintance", keep_acquaintance(host.clone(), links.clone(), gossip.clone()));
+    host.spawn("name", keep_name(links, gossip.clone(), named.clone()));
+    Ok(Company { board, gossip, address, named })
+}
+
+/// Makes sure that no seed knows another process by this node's name.
+async fn take_name(
+    host: &Host,
+    me: &Node,
+    links: &StreamLinks<TlsTransport>,
+    seeds: impl Iterator<Item = &String> + Clone,
+) -> Result<(), JoinError> {
+    let mut before = None;
+    while let Some((holder, by)) = holder(links, seeds.clone().cloned()).await {
+        if before == Some(holder) {
+            return Err(JoinError::Taken { node: me.id.clone(), holder: holder.boot, by });
+        }
+        before = Some(holder);
+        host.sleep(NAME_FREE_AFTER).await;
+    }
+    Ok(())
+}
+
+/// The latest other life under this node's name that is there, as those at these addresses know, and one who knows.
+async fn holder(
+    links: &StreamLinks<TlsTransport>,
+    addresses: impl Iterator<Item = String>,
+) -> Option<(Life, String)> {
+    let ask = async |address: String| Some((links.holder(&address).await.ok()??, address));
+    join_all(addresses.map(ask)).await.into_iter().flatten().max_by_key(|(life, _)| *life)
+}
+
+/// Looks who it is when members believe this node's name to be another life's: one that is dead is of no matter. One
+/// that began later and is there has taken this one's place while it was frozen or out of reach: it ends.
+async fn keep_name(links: Arc<StreamLinks<TlsTransport>>, mut gossip: Gossip, named: CancellationToken) {
+    let mut looked = 0;
+    while gossip.changed().await {
+        let view = gossip.view();
+        // As long as two go by one name they are told so again and again.
+        if view.rivals == looked {
+            continue;
+        }
+        looked = view.rivals;
+        let members = view.members.values().map(|seat| seat.identity.link.to_string());
+        let Some((life, by)) = holder(&links, members).await.filter(|(life, _)| !links.outlives(life)) else {
+            continue;
+        };
+        tracing::error!(boot = %life.boot, by, "another process has this node's name by now, and began later");
+        gossip.quit();
+        links.close();
+        return named.cancel();
+    }
 }
 
 /// The same port for TCP and UDP.

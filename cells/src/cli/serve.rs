@@ -12,7 +12,7 @@ use crate::{
     machine::{self, Machine, Threads},
     telemetry::Telemetry,
 };
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
@@ -78,19 +78,27 @@ fn serve(config: config::Config, telemetry: &Telemetry, with_stdin: bool) -> any
         let running = tokio::select! {
             biased;
             running = Running::start(host, config, telemetry) => running?,
-            () = stop.asked() => return Ok(true),
+            () = stop.asked() => return Ok((true, false)),
         };
         announce(&running.ready, running.sign_in.as_deref(), telemetry);
-        stop.asked().await;
-        tracing::info!("draining");
+        let is_replaced = tokio::select! {
+            () = stop.asked() => false,
+            () = running.replaced() => true,
+        };
+        tracing::info!(is_replaced, "draining");
         let drained = tokio::select! {
             drained = running.stop(drain) => drained,
             () = stop.asked() => false, // asked twice: no more patience
         };
-        anyhow::Ok(drained)
+        anyhow::Ok((drained, is_replaced))
     });
     let ended = machine.stop(THREADS_STOP);
-    let clean = drained? && ended;
+    let (drained, is_replaced) = drained?;
+    let clean = drained && ended;
     tracing::info!(clean, "stopped");
+    ensure!(
+        !is_replaced,
+        "another process has this node's name and channels by now: a name belongs to one process"
+    );
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(exit::NOT_DRAINED) })
 }

@@ -5,14 +5,14 @@ use cluster::{
     link::{
         DownReason,
         codec::{Decoder, encode},
-        hello,
+        hello::{self, Life},
         lane::{Fault, Lane},
         roles::Roles,
     },
     node::{Node, NodeId},
 };
 use futures::future::{Either, select};
-use proto::v1::LinkBatch;
+use proto::v1::{LinkBatch, LinkHello};
 use std::{io, pin::pin, sync::Arc};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
@@ -25,6 +25,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// One side of a connection, as the node's links hold it.
 pub(super) struct Connection {
     pub(super) number: u64,
+    pub(super) life: Life,
     pub(super) lane: Lane,
     pub(super) wake: Arc<Notify>,
     pub(super) roles: Roles,
@@ -32,40 +33,57 @@ pub(super) struct Connection {
 
 /// A connection whose peer has said who it is.
 pub(super) struct Greeted<S> {
-    peer: Node,
+    peer: NodeId,
+    life: Life,
     roles: Roles,
     stream: S,
     decoder: Decoder,
 }
 
-/// Says and hears hello. `expected`: who is dialled.
+/// Says and hears hello. `expected`: who is dialled. Nobody when the peer only had a question, which is answered.
 pub(super) async fn greet<T: Transport>(
     shared: &Shared<T>,
     met: Met<T::Stream>,
     expected: Option<&NodeId>,
-) -> Result<Greeted<T::Stream>, MeetError> {
+) -> Result<Option<Greeted<T::Stream>>, MeetError> {
     let (mut stream, mut decoder) = (met.stream, Decoder::new(&shared.config));
-    let hellos = hellos(shared, &mut stream, &mut decoder);
-    let peer = shared.host.timeout(shared.config.silence_max(), hellos).await;
-    let peer = peer.unwrap_or(Err(MeetError::Silent))?;
+    let hellos = async {
+        say(&mut stream, &shared.hello()).await?;
+        hear(&mut stream, &mut decoder).await
+    };
+    let said = shared.host.timeout(shared.config.silence_max(), hellos).await;
+    let said = said.unwrap_or(Err(MeetError::Silent))?;
+    let peer = hello::peer(&said)?;
     let (proved, roles) = match met.proved {
         Some(Proved { node, roles }) => (Some(node), roles),
         None => (None, Roles::ALL),
     };
-    check(&shared.node, &peer, proved, expected)?;
-    Ok(Greeted { peer, roles, stream, decoder })
+    if let Some(proved) = proved.filter(|proved| *proved != peer.id) {
+        return Err(MeetError::Impostor { proved, said: peer.id });
+    }
+    if said.asks {
+        let answer = hello::answer(shared.hello(), shared.holder(&peer));
+        let answered = shared.host.timeout(shared.config.silence_max(), say(&mut stream, &answer)).await;
+        return answered.unwrap_or(Err(MeetError::Silent)).map(|()| None);
+    }
+    check(&shared.node, &peer, expected)?;
+    let life = Life { started_us: said.started_us, boot: peer.boot };
+    if let Some(later) = shared.holder(&peer).filter(|holder| *holder > life) {
+        return Err(MeetError::Outlived { peer: peer.id, boot: life.boot, later: later.boot });
+    }
+    Ok(Some(Greeted { peer: peer.id, life, roles, stream, decoder }))
 }
 
 /// Carries batches until the connection ends.
 pub(super) async fn carry<T: Transport>(shared: &Shared<T>, greeted: Greeted<T::Stream>) {
-    let Greeted { peer, roles, stream, decoder } = greeted;
-    let (number, wake) = shared.up(&peer.id, peer.boot, roles);
+    let Greeted { peer, life, roles, stream, decoder } = greeted;
+    let (number, wake) = shared.up(&peer, life, roles);
     let (read, write) = split(stream);
-    let carried = Carried { shared, peer: &peer.id, number };
+    let carried = Carried { shared, peer: &peer, number };
     let reading = pin!(carried.read(read, decoder));
     let writing = pin!(carried.write(write, &wake));
     let (Either::Left((reason, _)) | Either::Right((reason, _))) = select(reading, writing).await;
-    shared.down(&peer.id, number, reason);
+    shared.down(&peer, number, reason);
 }
 
 impl<T: Transport> Drop for Carried<'_, T> {
@@ -75,16 +93,23 @@ impl<T: Transport> Drop for Carried<'_, T> {
     }
 }
 
-async fn hellos<T: Transport>(
-    shared: &Shared<T>,
-    stream: &mut T::Stream,
+/// Says a hello.
+pub(super) async fn say(
+    stream: &mut (impl AsyncWriteExt + Unpin),
+    hello: &LinkHello,
+) -> Result<(), MeetError> {
+    stream.write_all(&encode(hello)).await?;
+    Ok(stream.flush().await?)
+}
+
+/// Hears one.
+pub(super) async fn hear(
+    stream: &mut (impl AsyncReadExt + Unpin),
     decoder: &mut Decoder,
-) -> Result<Node, MeetError> {
-    stream.write_all(&encode(&hello::hello(&shared.node))).await?;
-    stream.flush().await?;
+) -> Result<LinkHello, MeetError> {
     loop {
         if let Some(said) = decoder.hello()? {
-            return Ok(hello::peer(&said)?);
+            return Ok(said);
         }
         if fill(stream, decoder).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -93,11 +118,10 @@ async fn hellos<T: Transport>(
 }
 
 /// Whether the peer is whom it must be.
-fn check(me: &Node, peer: &Node, proved: Option<NodeId>, expected: Option<&NodeId>) -> Result<(), MeetError> {
-    match (proved, expected) {
-        (Some(proved), _) if proved != peer.id => Err(MeetError::Impostor { proved, said: peer.id.clone() }),
+fn check(me: &Node, peer: &Node, expected: Option<&NodeId>) -> Result<(), MeetError> {
+    match expected {
         _ if peer.id == me.id => Err(MeetError::Namesake(me.id.clone())),
-        (_, Some(expected)) if *expected != peer.id => {
+        Some(expected) if *expected != peer.id => {
             Err(MeetError::OtherNode { expected: expected.clone(), found: peer.id.clone() })
         }
         _ => Ok(()),

@@ -246,6 +246,36 @@ fn a_node_that_is_not_who_it_says_or_not_whom_we_look_for_is_refused() {
 }
 
 #[test]
+fn a_name_is_taken_as_long_as_somebody_has_a_link_to_whoever_goes_by_it() {
+    on_a_machine(async |town| {
+        let (here, there) = (town.honest(life(0, 1)).await, town.honest(life(1, 1)).await);
+        here.links.meet(&id(1), there.address.clone());
+        assert_eq!(there.links.next().await, Some(LinkEvent::Up { peer: id(0), boot: BootId(1) }));
+        let asks = async |asker: Node, at: &Place| {
+            let asker = town.honest(asker).await;
+            let holder = asker.links.holder(&at.address).await.unwrap();
+            assert!(holder.is_none_or(|life| asker.links.outlives(&life)), "who asks began later");
+            holder.map(|life| life.boot)
+        };
+        assert_eq!(asks(life(0, 2), &there).await, Some(BootId(1)), "who has a link knows");
+        assert_eq!(asks(life(0, 2), &here).await, Some(BootId(1)), "and the one itself");
+        assert_eq!(asks(life(0, 1), &there).await, None, "it is no other to itself");
+        assert_eq!(asks(life(2, 1), &there).await, None, "nobody goes by that name");
+        let later = town.honest(life(0, 2)).await;
+        later.links.meet(&id(1), there.address.clone());
+        while there.links.next().await != Some(LinkEvent::Up { peer: id(0), boot: BootId(2) }) {}
+        let refused = here.dial(&there, None).await;
+        assert!(refused.is_ok(), "it hears a hello, and no more: {refused:?}");
+        let holder = here.links.holder(&there.address).await.unwrap().unwrap();
+        assert!(holder.boot == BootId(2) && !here.links.outlives(&holder), "{holder:?}");
+        here.links.close();
+        later.links.close();
+        while !matches!(there.links.next().await, Some(LinkEvent::Down { .. })) {}
+        assert_eq!(asks(life(0, 2), &there).await, None, "the name is free");
+    });
+}
+
+#[test]
 fn who_connects_and_says_nothing_or_nonsense_holds_nobody_up_for_long() {
     on_a_machine(async |town| {
         let (here, there) = (town.honest(life(0, 1)).await, town.honest(life(1, 1)).await);

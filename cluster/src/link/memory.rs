@@ -52,7 +52,7 @@ impl Network {
         for (own, peer) in [(a, b), (b, a)] {
             let lane = Lane::new(self.config, Duration::ZERO);
             let mut decoder = Decoder::new(&self.config);
-            decoder.buffer().extend_from_slice(&encode(&hello::hello(&self.ends[peer].node)));
+            decoder.buffer().extend_from_slice(&encode(&hello::hello(&self.ends[peer].node, 0)));
             let said = decoder.hello().ok().flatten().and_then(|said| hello::peer(&said).ok());
             let boot = said.expect("this build reads its own hello").boot;
             self.sides.insert((own.clone(), peer.clone()), Side { lane, decoder });

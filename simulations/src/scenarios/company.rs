@@ -12,6 +12,7 @@ use crate::{
     scenarios::Settings,
     world::{
         World,
+        clock::Skew,
         machine::{Crash, Hardware},
         report::Violation,
     },
@@ -56,6 +57,8 @@ const LATE_BY: Duration = Duration::from_millis(300);
 const LATE_EVERY: Duration = Duration::from_millis(340);
 /// A node that is not fit owns nothing after this long.
 const YIELDS_WITHIN: Duration = Duration::from_secs(25);
+/// How far a wrong clock is off.
+const CLOCK_OFF_US: i64 = 600_000_000;
 /// Steps in which the longest wait after each trouble is counted.
 const WAITS_MS: [u64; 8] = [50, 100, 250, 500, 1000, 1500, 2000, 3000];
 
@@ -128,8 +131,9 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Res
         let machine = town.machine(node);
         town.trouble(Some(node));
         book.open().longest_lately = Duration::ZERO;
-        let kind = chance.below(7);
+        let kind = chance.below(8);
         match kind {
+            7 => wrong_clock(world, town, node, &chance).await?,
             5 => cut_one(world, town, node).await?,
             6 => run_late(world, town, node).await?,
             4 => town.leave(node).await,
@@ -177,6 +181,17 @@ async fn run_late(world: &World, town: &Town, node: usize) -> Result<(), Violati
         world.sleep(LATE_EVERY).await;
     }
     town.owns_nothing(node)
+}
+
+/// The clock of a node is ten minutes off for a while: nothing comes of it but a word to operators.
+async fn wrong_clock(world: &World, town: &Town, node: usize, chance: &Entropy) -> Result<(), Violation> {
+    let offset_us = if chance.chance(1, 2) { CLOCK_OFF_US } else { -CLOCK_OFF_US };
+    let clock = |offset_us| world.set_skew(town.machine(node), Skew { offset_us, ..Skew::default() });
+    clock(offset_us);
+    world.sleep(LINKS_AGAIN).await;
+    let told = town.tells_of_clock(node, chance).await;
+    clock(0);
+    told
 }
 
 /// Posts again and again, each time at any node that runs.

@@ -125,7 +125,9 @@ fn the_largest_batch_that_a_lane_may_write_is_read() {
 
 #[test]
 fn a_hello_comes_first_and_is_short() {
-    let hello = LinkHello { version: 1, node: "n".repeat(64), boot: u64::MAX, cell: "c".repeat(64) };
+    let (node, cell, most) = ("n".repeat(64), "c".repeat(64), u64::MAX);
+    let hello = LinkHello { version: 1, node, boot: most, cell, asks: true, ..LinkHello::default() };
+    let hello = LinkHello { started_us: most, holder: most, holder_started_us: most, ..hello };
     let mut decoder = Decoder::new(&config());
     decoder.buffer().extend_from_slice(&encode(&hello));
     assert_eq!(decoder.hello(), Ok(Some(hello.clone())));

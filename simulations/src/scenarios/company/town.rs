@@ -200,6 +200,20 @@ impl Town {
         Ok(())
     }
 
+    /// Another node says that a node's clock is wrong.
+    pub(super) async fn tells_of_clock(&self, number: usize, chance: &Entropy) -> Result<(), Violation> {
+        let other = (number + 1 + chance.below(NODES as u64 - 1) as usize) % NODES;
+        let Some((life, node)) = self.node(other) else { return Ok(()) };
+        let asked = self.world.while_alive(life, node.operate("cluster.health", &Value::Null)).await;
+        let Some(Ok(told)) = asked else { return Ok(()) };
+        let expected = format!("the clock of {} is 600.0 s", name(number));
+        let troubles = told["troubles"].as_array().cloned().unwrap_or_default();
+        let is_told =
+            troubles.iter().any(|trouble| trouble.as_str().is_some_and(|t| t.starts_with(&expected)));
+        self.world.count("company.clock_told", u64::from(is_told));
+        Violation::unless(is_told, "company", || format!("n{other} does not say that {expected}: {told}"))
+    }
+
     /// Any node that runs.
     pub(super) async fn anyone(&self, chance: &Entropy) -> (usize, Life, Context) {
         loop {
