@@ -42,8 +42,10 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How often a node looks.
 pub const LOOK: Duration = Duration::from_millis(100);
-/// A member that nobody has seen since this node started is gone after this long: it may be starting, too.
+/// A member that this node has not seen since it started is gone after this long: it may be starting, too.
 pub const GRACE: Duration = Duration::from_secs(5);
+/// Unless others say that it is gone: they have seen it. A node that starts has links by now to all that are there.
+const LINKED_WITHIN: Duration = Duration::from_secs(1);
 /// What is seen is told again this often, for those who missed it.
 const TOLD_AGAIN: Duration = Duration::from_secs(1);
 /// The rows are read again this often.
@@ -77,7 +79,9 @@ pub struct Charm {
     known: Known,
     quiet: Option<Quiet>,
     fitness: Fitness,
-    /// Peers that were seen to keep the store.
+    /// Peers to which there was a link since the start.
+    met: BTreeSet<NodeId>,
+    /// Those that were seen to keep the store.
     stores: BTreeSet<NodeId>,
 }
 
@@ -178,6 +182,7 @@ impl Charm {
             known,
             quiet: None,
             fitness: Fitness::default(),
+            met: BTreeSet::new(),
             stores: BTreeSet::new(),
         }
     }
@@ -240,14 +245,17 @@ impl Charm {
         let view = self.gossip.view();
         let (links, mut said) = (self.board.peers(), self.sights.said());
         said.retain(|observer, _| links.contains_key(observer));
-        let is_starting = self.host.monotonic().saturating_sub(self.started) < GRACE;
+        self.met.extend(links.keys().cloned());
+        let up_for = self.host.monotonic().saturating_sub(self.started);
+        let agrees = |node: &NodeId| said.values().any(|sight| sight.gone.contains(node));
         let others = self.known.owners().chain(&self.members);
         let is_gone = |node: &&NodeId| {
             let suspected = view.members.get(*node).is_none_or(|seat| seat.is_suspected);
-            **node != self.me.id && !links.contains_key(*node) && suspected && !is_starting
+            let grace = if agrees(node) { LINKED_WITHIN } else { GRACE };
+            let may_be_starting = up_for < grace && !self.met.contains(*node);
+            **node != self.me.id && !links.contains_key(*node) && suspected && !may_be_starting
         };
         let gone: BTreeSet<NodeId> = others.filter(is_gone).cloned().collect();
-        let agrees = |node: &NodeId| said.values().any(|sight| sight.gone.contains(node));
         let gone = gone.into_iter().map(|node| (node.clone(), agrees(&node))).collect();
         let leaving = said.iter().filter(|(_, sight)| sight.is_leaving).map(|(node, _)| node.clone());
         let leaving = leaving.chain(self.is_leaving.then(|| self.me.id.clone())).collect();

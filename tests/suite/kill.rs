@@ -10,6 +10,7 @@ mod judge;
 mod load;
 mod nodes;
 mod pause;
+mod square;
 
 use crate::native::stage::{self, Stage};
 use anyhow::{Result, ensure};

@@ -45,6 +45,8 @@ const REST_MS: u64 = 400;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Whoever posts at a node that is well has an answer within this long, whatever happens to owners.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+/// Whoever posts where nothing was done waits no longer for the slots of an owner that was killed.
+const KILLED_WITHIN: Duration = Duration::from_secs(3);
 /// Time in which everybody who listens has everything once all is well.
 const LEVEL_WITHIN: Duration = Duration::from_secs(60);
 /// Links come up again within this long after a cut.
@@ -131,8 +133,9 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Res
         let machine = town.machine(node);
         town.trouble(Some(node));
         book.open().longest_lately = Duration::ZERO;
-        let kind = chance.below(8);
+        let kind = chance.below(9);
         match kind {
+            8 => one_after_another(world, town, node).await,
             7 => wrong_clock(world, town, node, &chance).await?,
             5 => cut_one(world, town, node).await?,
             6 => run_late(world, town, node).await?,
@@ -152,7 +155,13 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Res
         let waited = u64::try_from(book.open().longest_lately.as_millis()).unwrap_or(u64::MAX);
         let upto = WAITS_MS.into_iter().find(|upto| waited <= *upto).unwrap_or(u64::MAX);
         match kind {
-            0 | 1 => world.count(&format!("company.waited_for_killed_ms.{upto:05}"), 1),
+            0 | 1 | 8 => {
+                world.count(&format!("company.waited_for_killed_ms.{upto:05}"), 1);
+                let within = u128::from(waited) <= KILLED_WITHIN.as_millis();
+                Violation::unless(within, "company", || {
+                    format!("a post waited {waited} ms for a dead owner")
+                })?;
+            }
             4 => world.count(&format!("company.waited_for_stopped_ms.{upto:05}"), 1),
             _ => {}
         }
@@ -161,6 +170,18 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Res
         town.trouble(None);
     }
     Ok(())
+}
+
+/// A node dies; when it is back the next one does, whose slots are for one that has just started.
+async fn one_after_another(world: &World, town: &Town, node: usize) {
+    world.crash(town.machine(node), Crash::Process);
+    world.sleep(LOOK).await;
+    while !town.all_run() {
+        world.sleep(LOOK).await;
+    }
+    let next = (node + 1) % NODES;
+    town.trouble(Some(next));
+    world.crash(town.machine(next), Crash::Process);
 }
 
 /// Two nodes do not reach each other, and all others reach both: the later one by name yields.

@@ -2,8 +2,10 @@
 
 use anyhow::{Result, bail};
 use proto::v1::Ack;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// What a sender asked for.
@@ -34,6 +36,7 @@ pub(super) struct Book {
     acked: Mutex<Vec<Acked>>,
     acks: AtomicU64,
     retried: AtomicU64,
+    longest_us: AtomicU64,
     failed: Mutex<Option<String>>,
     over: AtomicBool,
     moved: Notify,
@@ -49,6 +52,18 @@ impl Book {
         self.retried.fetch_add(ack.retried.into(), Relaxed);
         self.acks.fetch_add(1, Relaxed);
         self.moved.notify_waiters();
+    }
+    /// Notes how long work takes that ends with an answer.
+    #[allow(clippy::disallowed_methods, reason = "how long real people wait is told, not judged")]
+    pub(super) async fn timed<T>(&self, work: impl Future<Output = T>) -> T {
+        let begun = std::time::Instant::now();
+        let output = work.await;
+        self.longest_us.fetch_max(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX), Relaxed);
+        output
+    }
+    /// The longest wait for an answer that has come since this was asked last.
+    pub(super) fn longest_wait(&self) -> Duration {
+        Duration::from_micros(self.longest_us.swap(0, Relaxed))
     }
     /// Something that may not happen did: the test ends.
     pub(super) fn failed(&self, why: String) {
@@ -69,6 +84,20 @@ impl Book {
 
     /// Waits until there are this many acks.
     pub(super) async fn reach(&self, acks: u64) -> Result<()> {
+        self.until(|book| book.acks() >= acks).await
+    }
+    /// Waits until each of so many lanes has had an answer after the first `acks` of all.
+    pub(super) async fn everyone(&self, lanes: usize, acks: u64) -> Result<()> {
+        let (mut heard, mut seen) = (BTreeSet::new(), usize::try_from(acks)?);
+        self.until(move |book| {
+            let acked = held(&book.acked);
+            heard.extend(acked[seen..].iter().map(|entry| entry.lane));
+            seen = acked.len();
+            heard.len() >= lanes
+        })
+        .await
+    }
+    async fn until(&self, mut is_so: impl FnMut(&Self) -> bool) -> Result<()> {
         loop {
             let moved = self.moved.notified();
             let mut moved = std::pin::pin!(moved);
@@ -76,7 +105,7 @@ impl Book {
             if let Some(why) = &*held(&self.failed) {
                 bail!("{why}");
             }
-            if self.acks() >= acks {
+            if is_so(self) {
                 return Ok(());
             }
             moved.await;

@@ -121,7 +121,7 @@ impl Crowd {
 }
 
 #[allow(clippy::disallowed_methods, reason = "clients stand outside of the product: they have no Host")]
-fn spawn(set: &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static) {
+pub(super) fn spawn(set: &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static) {
     set.spawn(task);
 }
 
@@ -154,7 +154,7 @@ impl Lane {
             let what = self.choose(at);
             let key = self.keys.make();
             let channel = self.channels[at].clone();
-            match self.ask(&channel, &what, &key).await {
+            match self.book.timed(self.ask(&channel, &what, &key)).await {
                 Ok(ack) if ack.channel == channel && ack.seq > 0 => {
                     self.learn(at, &what, &ack);
                     let (lane, sender) = (self.number, self.sender.clone());
