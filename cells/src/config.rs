@@ -15,7 +15,7 @@ use toml::{Table, Value};
 pub const EXPLAINED: &str = include_str!("../config/default.toml");
 /// Environment variables that begin so and contain `__` are settings.
 const PREFIX: &str = "WAGGLE_";
-/// Shorthand for `WAGGLE_NODE__DATA`, which `waggle admin` reads as well.
+/// Where everything is kept unless a configuration file or a setting says otherwise; `waggle admin` looks there, too.
 pub const DATA_VARIABLE: &str = "WAGGLE_DATA";
 /// Bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -162,7 +162,11 @@ pub fn load(sources: Sources) -> Result<Config, ConfigError> {
         None => Table::new(),
     };
     let mut variables: Vec<(String, String)> = sources.environment;
-    // The shorthand comes first, so that the full name wins.
+    // Who starts a node of a cluster again by its file means that node's data.
+    if table.get("node").is_some_and(|node| node.get("data").is_some()) {
+        variables.retain(|(name, _)| name != DATA_VARIABLE);
+    }
+    // The default comes first, so that the setting wins.
     variables.sort_by_key(|(name, _)| (name != DATA_VARIABLE, name.clone()));
     for (name, value) in variables {
         if name == DATA_VARIABLE {

@@ -5,9 +5,12 @@ import os
 import pathlib
 import queue
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -16,20 +19,21 @@ from node import STEP_MAX_S, Node, binary
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
-def blocks():
-    """What the README tells to type to a node; building, installing, simulating and clusters are done elsewhere."""
+def blocks(of):
+    """What the README tells to type to `node` or `cluster`; building, installing and simulating are done elsewhere."""
     found = re.findall(r"^```sh\n(.*?)^```$", (TOP / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     elsewhere = r"cargo (run|build)|waggle-sim|pip install|^tests/run|^waggle up|admin cluster"
-    return [block for block in found if not re.search(elsewhere, block)]
+    found = [block for block in found if not re.search(elsewhere, block)]
+    return [block for block in found if ("waggle up" in block) == (of == "cluster")]
 
 
 class Shell:
     """A person's shell: one after the other, what is typed and what it prints."""
 
-    def __init__(self, environment):
+    def __init__(self, environment, folder=TOP):
         self.process = subprocess.Popen(
             ["bash", "-e"],
-            cwd=TOP,
+            cwd=folder,
             env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -87,7 +91,7 @@ class Readme(unittest.TestCase):
             "$PWD/target/release": str(pathlib.Path(binary()).parent),
             "tests/.venv/bin/python": sys.executable,
         }
-        people, bot, talk, native = blocks()
+        people, bot, talk, native = blocks("node")
         for block, lines in (
             (people, []),
             (bot, ["connected"]),
@@ -99,6 +103,25 @@ class Readme(unittest.TestCase):
             shell.type(block)
             places = {found.group(1) for found in map(shell.until, lines) if found.groups()}
         self.assertEqual(len(places), 1, "all three name the same event")
+
+    def test_two_people_talk_on_while_the_owner_of_their_channel_is_killed(self):
+        folder = tempfile.mkdtemp(prefix="waggle-readme-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        shell = Shell({"PATH": f"{pathlib.Path(binary()).parent}:{os.environ['PATH']}"}, folder)
+        self.addCleanup(shell.close)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        (block,) = blocks("cluster")
+        shell.type(block.replace("waggle up", f"waggle up --listen {address}").replace("127.0.0.1:8065", address))
+        for text in ("shall we\\?", "let us"):
+            shell.until(rf"{text}: answered after .* s")
+        owner = shell.until(r"T\w+ +C\w+ .* (node-[1-3]) +\d+ +node-[1-3]").group(1)
+        for text in ("did you notice\\?", "notice what\\?"):
+            shell.until(rf"{text}: answered after .* s")
+        heir = shell.until(r"(node-[1-3])(, the node that was asked,)? owns it since epoch [2-9].*").group(1)
+        self.assertNotEqual(heir, owner)
+        shell.type("until [ -s again.json ]; do sleep 0.1; done; echo back; kill $(jobs -p); wait\n")
+        shell.until("back")
 
 
 if __name__ == "__main__":

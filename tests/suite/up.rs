@@ -1,5 +1,7 @@
 //! `waggle up`: a cluster of processes behind one address, as somebody sees it who starts one.
 
+mod half;
+
 use crate::native::stage::{self, Stage, connected};
 use crate::serve::{text, waggle};
 use anyhow::{Context, Result, ensure};

@@ -72,13 +72,18 @@ fn the_shipped_file_is_the_default() {
 #[test]
 fn a_flag_wins_over_the_environment_that_over_the_file_and_that_over_the_default() {
     let file = std::env::temp_dir().join(format!("waggle-config-{}.toml", std::process::id()));
-    fs::write(&file, "[gateway]\nlisten = \"file:1\"\nbody_bytes_max = 5000\nargs_max = 7\n").unwrap();
+    fs::write(
+        &file,
+        "[node]\ndata = \"/file\"\n[gateway]\nlisten = \"file:1\"\nbody_bytes_max = 5000\nargs_max = 7\n",
+    )
+    .unwrap();
     let sources = Sources {
         file: Some(file.clone()),
         environment: vec![
             ("WAGGLE_GATEWAY__LISTEN".into(), "environment:2".into()),
             ("WAGGLE_GATEWAY__BODY_BYTES_MAX".into(), "6000".into()),
             ("HOME".into(), "/".into()),
+            ("WAGGLE_DATA".into(), "/default".into()),
         ],
         flags: vec![("--listen", "gateway", "listen", "flag:3".into())],
         sets: Vec::new(),
@@ -86,6 +91,7 @@ fn a_flag_wins_over_the_environment_that_over_the_file_and_that_over_the_default
     let config = load(sources).unwrap();
     fs::remove_file(file).unwrap();
     assert_eq!(config.gateway.listen, "flag:3");
+    assert_eq!(config.node.data.to_str(), Some("/file"), "$WAGGLE_DATA is a default");
     assert_eq!(config.gateway.body_bytes_max, 6000);
     assert_eq!(config.gateway.args_max, 7);
     assert_eq!(config.gateway.calls_max, 1024);

@@ -15,8 +15,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Longest line that is read of a node, in bytes.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// What is decided here, whatever the environment says for a node by itself.
-const DECIDED: [&str; 11] = [
-    "WAGGLE_DATA",
+const DECIDED: [&str; 10] = [
     "WAGGLE_NODE__DATA",
     "WAGGLE_NODE__NAME",
     "WAGGLE_NODE__ROLES",

@@ -2,7 +2,10 @@
 
 use clap::Args;
 use cluster::swim::SwimConfig;
-use simulations::scenarios::membership::measure::{Measured, Setting, Sign, measure};
+use simulations::scenarios::membership::{
+    growth::grow,
+    measure::{Measured, Setting, Sign, measure},
+};
 use std::{process::ExitCode, time::Duration};
 
 /// Measure membership.
@@ -20,6 +23,9 @@ pub struct Membership {
     /// Virtual seconds in which everybody lives.
     #[arg(long, default_value_t = 120)]
     watch_s: u64,
+    /// Nodes that only gossip: what that costs each, and how soon all know of a death.
+    #[arg(long)]
+    gossip: bool,
 }
 
 /// Times of the protocol that are compared.
@@ -39,6 +45,9 @@ fn timings() -> [(&'static str, SwimConfig); 4] {
 impl Membership {
     /// Prints a line for each size, loss, timing and sign.
     pub fn run(self) -> ExitCode {
+        if self.gossip {
+            return self.grow();
+        }
         println!(
             "| nodes | loss % | timing | sign | taken for dead an hour: by one | by two | \
              found by two: median, longest s | by all | bytes/s |"
@@ -56,6 +65,22 @@ impl Membership {
                     }
                 }
             }
+        }
+        ExitCode::SUCCESS
+    }
+}
+
+impl Membership {
+    /// Prints a line for each size.
+    fn grow(self) -> ExitCode {
+        println!("| nodes | known by each, at least | bytes/s a node | a death is known to all after s |");
+        println!("|---|---|---|---|");
+        for nodes in self.nodes {
+            let grown = (1..=self.seeds).map(|seed| grow(seed, nodes, Duration::from_secs(self.watch_s)));
+            let grown: Vec<_> = grown.collect();
+            let least = grown.iter().map(|grown| grown.least_known).min().unwrap_or_default();
+            let bytes = grown.iter().map(|grown| grown.bytes).sum::<f64>() / grown.len().max(1) as f64;
+            println!("| {nodes} | {least} | {bytes:.0} | {} |", times(grown.iter().map(|grown| grown.known)));
         }
         ExitCode::SUCCESS
     }

@@ -2,8 +2,10 @@
 //! nodes pause, lose power and come back. In the end every node sees exactly those that run; nobody who runs, and whose
 //! paths are whole, is ever taken for dead.
 //!
-//! The same shore is measured: how often the living are taken for dead, and how soon the dead are ([`measure`]).
+//! The same shore is measured: how often the living are taken for dead, and how soon the dead are ([`measure`]); and
+//! what gossip costs as it grows ([`growth`]).
 
+pub mod growth;
 pub mod measure;
 
 use crate::{
