@@ -102,6 +102,7 @@ impl Gossip {
             alarms,
             set: 0,
             rivals: 0,
+            printed: (0, 0),
             ends: ends.clone(),
         };
         host.spawn("gossip", part.run());
@@ -138,6 +139,8 @@ struct Part {
     alarms: BTreeMap<(Duration, u64), Timer>,
     set: u64,
     rivals: u64,
+    /// Of the view that was shown last.
+    printed: (u64, u64),
     ends: Arc<Ends>,
 }
 
@@ -210,7 +213,12 @@ impl Part {
         }
     }
 
-    fn show(&self) {
+    /// Shows the view if it is another one than before: each datagram may change it, and few do.
+    fn show(&mut self) {
+        let print = (self.swim.fingerprint(), self.rivals);
+        if std::mem::replace(&mut self.printed, print) == print {
+            return;
+        }
         let view = View::of(&self.swim, self.rivals);
         self.shown.send_if_modified(|shown| {
             let is_new = **shown != view;

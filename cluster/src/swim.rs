@@ -170,6 +170,17 @@ impl Swim {
     pub fn members(&self) -> impl Iterator<Item = (&Identity, bool)> {
         self.foca.iter_members().map(|member| (member.id(), member.state() == foca::State::Suspect))
     }
+    /// Another number when anything of the view is another, up to chance: a view of a thousand members is not made
+    /// again for each datagram.
+    pub fn fingerprint(&self) -> u64 {
+        let of = |identity: &Identity, more: u64| {
+            let mixed = identity.boot.0.wrapping_add(identity.rank.rotate_left(17)).wrapping_add(more);
+            mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ mixed.rotate_left(31)
+        };
+        let members = self.members().map(|(identity, is_suspected)| of(identity, u64::from(is_suspected)));
+        // The order in which members are told is of no matter.
+        members.fold(of(self.me(), u64::from(self.health()) << 32), u64::wrapping_add)
+    }
     /// How slow this node takes itself to be: 0 not at all, [`health::SCORE_MAX`] very.
     pub fn health(&self) -> u32 {
         self.health.score()

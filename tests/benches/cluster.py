@@ -16,24 +16,24 @@ def relayed(repeats, scale):
     one of twenty is later than that in less than 20 x 0.05 % of them.
     """
     samples, users, channels = Samples("P5"), 1000, 100
-    with Cluster(2, settings=PLAIN) as cluster:
+    with Cluster(2, core=0, settings=PLAIN) as cluster:
         members = [[c % channels + 100 * k for k in range(10)] + [(c + 50) % channels + 100 * k for k in range(10)]
                    for c in range(channels)]
         town = Town(cluster, users, members)
         lines = write_lines("channels.txt", [f"{town.channels[u]} {town.channels[(u + 50) % channels]}" for u in range(50)])
         manual, (first, second) = town.hellos(manual=True), cluster.gateways.values()
         halves = [[user for user in range(users) if user // 100 % 2 == half] for half in range(2)]
-        with Watch(first, 500, town.hellos(users=halves[0]), core=None) as one, \
-                Watch(second, 500, town.hellos(users=halves[1]), core=None) as two:
+        with Watch(first, 500, town.hellos(users=halves[0]), core=1) as one, \
+                Watch(second, 500, town.hellos(users=halves[1]), core=1) as two:
             for _ in range(repeats):
                 synced = sync_times()
-                most = post(first, 50, manual, lines, 4, 0, int(20_000 * scale), core=None)
+                most = post(first, 50, manual, lines, 4, 0, int(20_000 * scale), core=1)
                 settle([one, two], 20 * most["acked"])
                 rate = most["acked"] / most["span_s"] / 2
                 one.reset()
                 two.reset()
                 meter = Meter(cluster, one, two)
-                sent = post(first, 50, manual, lines, 32, rate, int(rate * 20 * scale), core=None)
+                sent = post(first, 50, manual, lines, 32, rate, int(rate * 20 * scale), core=1)
                 seen = settle([one, two], 20 * sent["acked"])
                 used = meter.stop()
                 samples.add(half_load_per_s=round(rate), last_push_p99_ms=max(s["p9995_ms"] for s in seen),

@@ -19,8 +19,10 @@ use tokio::{
     sync::Notify,
 };
 
-/// Bytes read at once.
+/// Bytes read at once. Frames that are still in use share the buffer that they came in: another one is begun when this
+/// one has little room left, not for each read.
 const READ_BYTES: usize = 64 * 1024;
+const ROOM_MIN: usize = 16 * 1024;
 
 /// One side of a connection, as the node's links hold it.
 pub(super) struct Connection {
@@ -129,7 +131,10 @@ fn check(me: &Node, peer: &Node, expected: Option<&NodeId>) -> Result<(), MeetEr
 }
 
 async fn fill(stream: &mut (impl AsyncReadExt + Unpin), decoder: &mut Decoder) -> io::Result<usize> {
-    decoder.buffer().reserve(READ_BYTES);
+    let buffer = decoder.buffer();
+    if buffer.capacity() - buffer.len() < ROOM_MIN {
+        buffer.reserve(READ_BYTES);
+    }
     stream.read_buf(decoder.buffer()).await
 }
 
