@@ -9,6 +9,12 @@ pub struct Config {
     /// URL under which users reach this cluster, with a trailing slash; feeds every URL handed out. Empty: the
     /// listening address.
     pub public_url: String,
+    /// URL under which users reach this node alone, with a trailing slash: `rtm.connect` and the native `welcome` name
+    /// the node that is a user's home. Empty: this node is nobody's home; `own`: the listening address, unless that is
+    /// one of this machine only and the public URL is not.
+    pub gateway_url: String,
+    /// Nodes on which the users of one workspace are at home: what a channel says goes to no more of them.
+    pub gateways_per_workspace: usize,
     /// Most commands waiting in one channel; beyond it senders are told to try again.
     pub channel_pending_max: usize,
     /// Most commands waiting in one slot for a channel that is being loaded or started.
@@ -60,21 +66,12 @@ pub struct Config {
     pub rate_burst: u32,
 }
 
-impl Config {
-    /// The WebSocket URL of a path under the public URL; empty when that is not known yet.
-    pub fn socket_url(&self, path: &str) -> String {
-        let base = self.public_url.trim_end_matches('/');
-        match base.strip_prefix("http") {
-            Some(rest) => format!("ws{rest}/{path}"),
-            None => String::new(),
-        }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
             public_url: String::new(),
+            gateway_url: String::new(),
+            gateways_per_workspace: 4,
             channel_pending_max: 4096,
             slot_pending_max: 4096,
             channel_recent_max: 1000,

@@ -2,6 +2,7 @@
 
 use crate::command::{Command, Done};
 use crate::config::Config;
+use crate::placement::Placement;
 use crate::router::Router;
 use crate::store::{LogId, Store};
 use crate::tickets::Tickets;
@@ -21,6 +22,8 @@ pub struct Context {
     pub router: Router,
     /// Connect tickets: single-use, short-lived.
     pub tickets: Tickets,
+    /// Where users connect.
+    pub placement: Placement,
     /// Limits and URLs.
     pub config: Arc<Config>,
 }

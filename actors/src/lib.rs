@@ -23,6 +23,7 @@ pub mod node;
 pub mod opening;
 pub mod peer;
 pub mod peers;
+pub mod placement;
 pub mod relay;
 pub mod roster;
 pub mod router;

@@ -18,12 +18,14 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::gateway::Gateway;
 use crate::peers::Peers;
+use crate::placement::Placement;
 use crate::relay::{Relay, RelayMessage};
 use crate::router::Router;
 use crate::shard::{GoAway, SHARD_MAILBOX_MAX, Shard};
 use crate::store::{LogId, Store, StoreError};
 use crate::tenure::Tenure;
 use crate::tickets::Tickets;
+use cluster::charm::Charm;
 use cluster::claimant::{CellView, ClaimantError, claim_slots};
 use cluster::claims::Claims;
 use cluster::host::{FaultPoint, Host};
@@ -164,7 +166,10 @@ impl Node {
         let router = Router::new(pilot.clone(), config.clone(), root.clone(), lost.clone(), peers.clone());
         let others = company.as_ref().map(|company| company.board.clone());
         let tickets = Tickets::new(host.clone(), me.id.clone(), config.tickets_max, config.ticket_ms, others);
-        let context = Context { host: host.clone(), store, router: router.clone(), tickets, config };
+        let charm = company.as_ref().map(|company| company.charm(&pilot, &config.gateway_url));
+        let placement = Placement::new(config.clone(), charm.as_ref().map(Charm::shown));
+        let context =
+            Context { host: host.clone(), store, router: router.clone(), tickets, placement, config };
         let (shards, relay) = start_relay(&context, me.id.as_str());
         let sessions_max = context.config.sessions_max;
         let gateway = Gateway::new(context.clone(), shards, me.id.as_str(), me.boot.0, sessions_max);
@@ -174,8 +179,8 @@ impl Node {
             company.board.offer(FACTS, Roles::ALL, Arc::new(facts.clone()));
             company.board.offer(HOPS, Roles::ALL, Arc::new(Memory { router: router.clone() }));
         }
-        let kept =
-            company.zip(peers.clone()).map(|(company, peers)| company.keep(&context, &pilot, peers, &relay));
+        let company = company.zip(charm).zip(peers.clone());
+        let kept = company.map(|((company, charm), peers)| company.keep(charm, &context, peers, &relay));
         let (leave, others) = kept.unzip();
         if leave.is_none() {
             host.spawn("wake", wake(context.clone(), exclusive));

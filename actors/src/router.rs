@@ -65,6 +65,11 @@ struct Shared {
 pub struct Router(Arc<Shared>);
 
 impl Router {
+    /// The node whose router this is.
+    pub fn me(&self) -> &NodeId {
+        &self.0.pilot.routes.me().id
+    }
+
     /// A router over the node's slot table; slot actors are started under `root` when first needed.
     /// `lost` is told of each that ends.
     pub fn new(

@@ -9,7 +9,7 @@ pub use directory::{Directory, DirectoryError};
 pub use ready::{NodeReady, Ready, url};
 
 use crate::{
-    config::{self, Config},
+    config::{self, Config, OWN_URL},
     gateway::{Gateway, Phase},
     operator,
     storage::{self, RedbStore, SharedClaims},
@@ -74,6 +74,9 @@ pub enum BootError {
     /// The operator's socket cannot be made.
     #[error("the operator's socket {0} cannot be made: {1}")]
     Operator(PathBuf, io::Error),
+    /// A name belongs to one process.
+    #[error("another process took this node's name while it started; this one has served nobody")]
+    Replaced,
     /// The machine stopped meanwhile.
     #[error("the machine stopped during the start")]
     Stopped,
@@ -93,7 +96,7 @@ pub struct Running {
     store: Option<RedbStore>,
     drain_window: Duration,
     /// Ends when another process has the node's name.
-    named: CancellationToken,
+    name_lost: CancellationToken,
     /// Held until everything else is gone.
     _directory: Directory,
 }
@@ -104,9 +107,7 @@ impl Running {
         let directory = Directory::lock(&config.node.data)?;
         let (listener, address) = listen(&config.gateway.listen).await?;
         let own_url = ready::url(address);
-        if config.actors.public_url.is_empty() {
-            config.actors.public_url.clone_from(&own_url);
-        }
+        find_urls(&mut config.actors, &own_url);
         telemetry.keep_up(&host);
         let render = telemetry.clone();
         let gateway = Gateway::new(host.clone(), config.gateway.clone(), Arc::new(move || render.render()));
@@ -117,11 +118,9 @@ impl Running {
             boot: BootId(host.entropy().next_u64()),
             cell: CellId::parse(&config.node.cell)?,
         };
+        let roles = Roles::named(config.node.roles.iter().map(String::as_str));
         let company = match config.cluster.is_several() {
-            true => {
-                let roles = Roles::named(config.node.roles.iter().map(String::as_str));
-                Some(company::join(&host, &me, roles, &config.cluster).await?)
-            }
+            true => Some(company::join(&host, &me, roles, &config.cluster).await?),
             false => None,
         };
         let has = |role: &str| config.node.roles.iter().any(|r| r == role);
@@ -133,22 +132,22 @@ impl Running {
             let service = StoreService::new(Arc::new(store.clone()), Arc::new(store.clone()));
             company.board.offer(STORE, ASKERS, Arc::new(service));
         }
-        let named = company.as_ref().map(|company| company.named.clone()).unwrap_or_default();
+        let name_lost = company.as_ref().map(|company| company.name_lost.clone()).unwrap_or_default();
         gateway.set_phase(Phase::Claiming);
         let mut ready = Ready::of(&config, own_url, company.as_ref().map(|company| &company.address));
         let drain_window = Duration::from_millis(config.node.drain_window_ms);
         let (mut node, mut sign_in) = (None, None);
         if has("gateway") || has("channels") {
-            let started = start_node(&host, &config, &me, store.as_ref(), company.as_ref()).await?;
-            if company.is_some() {
-                meet_owners(&host, &started).await;
-            }
-            sign_in = seed(&host, &config, &started, company.is_some()).await?.and_then(|b| link(&ready, b));
+            let starting = start_settled(&host, &config, &me, store.as_ref(), company.as_ref());
+            // Without its name a node reaches nobody, and would wait for ever.
+            let starting = name_lost.run_until_cancelled(starting);
+            let (started, seeded) = starting.await.unwrap_or(Err(BootError::Replaced))?;
+            sign_in = seeded.and_then(|bootstrapped| link(&ready, bootstrapped));
             let operator = directory.path().join(operator::FILE);
             let socket = operator::bind(&operator).map_err(|e| BootError::Operator(operator.clone(), e))?;
             host.spawn("operators", operator::serve(socket, host.clone(), started.clone()));
             ready.operated_at(&operator);
-            host.spawn("name", give_way(named.clone(), started.clone()));
+            host.spawn("name", give_way(name_lost.clone(), started.clone()));
             node = Some(started);
         } else if let Some(company) = &company {
             actors::node::offer_facts(&company.board, &host, &company.gossip);
@@ -159,13 +158,23 @@ impl Running {
             Some(node) => gateway.open(node),
             None => gateway.set_phase(Phase::Ready),
         }
-        Ok(Self { ready, sign_in, host, gateway, node, store, drain_window, named, _directory: directory })
+        Ok(Self {
+            ready,
+            sign_in,
+            host,
+            gateway,
+            node,
+            store,
+            drain_window,
+            name_lost,
+            _directory: directory,
+        })
     }
     /// Completes when another process has this node's name: this one serves nothing any more.
     pub async fn replaced(&self) {
         match &self.node {
             Some(node) => node.replaced().await,
-            None => self.named.cancelled().await,
+            None => self.name_lost.cancelled().await,
         }
     }
     /// Takes no more work, sends everybody away, finishes what is under way and closes the store. True when all of it
@@ -238,9 +247,42 @@ async fn start_node(
     }
 }
 
+/// Starts the actors, waits until the owners of what there is are known, and makes the first workspace if that is to be
+/// done here.
+async fn start_settled(
+    host: &Host,
+    config: &Config,
+    me: &Me,
+    own: Option<&RedbStore>,
+    company: Option<&Company>,
+) -> Result<(Node, Option<Bootstrap>), BootError> {
+    let node = start_node(host, config, me, own, company).await?;
+    let settling = async {
+        if company.is_some() {
+            meet_owners(host, &node).await;
+        }
+        seed(host, config, &node, company.is_some()).await
+    };
+    let seeded = tokio::select! {
+        seeded = settling => seeded?,
+        () = node.replaced() => return Err(BootError::Replaced),
+    };
+    Ok((node, seeded))
+}
+
+/// What is to be taken from the listening address.
+fn find_urls(actors: &mut actors::config::Config, own_url: &str) {
+    if actors.public_url.is_empty() {
+        own_url.clone_into(&mut actors.public_url);
+    }
+    if actors.gateway_url == OWN_URL {
+        actors.gateway_url = ready::reachable(own_url, &actors.public_url).to_owned();
+    }
+}
+
 /// A node whose name is another process's stops serving.
-async fn give_way(named: CancellationToken, node: Node) {
-    named.cancelled().await;
+async fn give_way(name_lost: CancellationToken, node: Node) {
+    name_lost.cancelled().await;
     node.give_way();
 }
 

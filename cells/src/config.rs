@@ -6,7 +6,7 @@ mod cluster;
 pub use cluster::Cluster;
 
 use crate::storage::StorageConfig;
-use ::cluster::{link::roles::Role, node::NodeId};
+use ::cluster::{charm::sight::is_url, link::roles::Role, node::NodeId};
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::PathBuf};
 use toml::{Table, Value};
@@ -63,6 +63,9 @@ pub struct Node {
     /// Threads that may block in disk and hashing.
     pub blocking_threads_max: usize,
 }
+
+/// What [`actors::config::Config::gateway_url`] says for the listening address.
+pub const OWN_URL: &str = "own";
 
 /// What a node can do: hold clients' sockets, own channels, keep the store. A node by itself does all of it.
 pub const ROLES: [&str; 3] = [Role::Gateway.name(), Role::Channels.name(), Role::Store.name()];
@@ -246,11 +249,17 @@ impl Config {
             ));
         }
         self.cluster.check(&self.node).map_err(ConfigError::Senseless)?;
-        let url = &self.actors.public_url;
-        if !url.is_empty()
-            && !((url.starts_with("http://") || url.starts_with("https://")) && url.ends_with('/'))
-        {
-            return senseless(format!("actors.public_url: {url:?} is no http(s) URL with a trailing slash"));
+        let actors = &self.actors;
+        for (name, url) in [("public_url", &actors.public_url), ("gateway_url", &actors.gateway_url)] {
+            let is_own = name == "gateway_url" && url == OWN_URL;
+            if !url.is_empty() && !is_url(url) && !is_own {
+                return senseless(format!("actors.{name}: {url:?} is no http(s) URL with a trailing slash"));
+            }
+        }
+        if !actors.gateway_url.is_empty() && !self.node.roles.iter().any(|role| role == "gateway") {
+            return senseless(
+                "actors.gateway_url: a node without role \"gateway\" is nobody's home".to_owned(),
+            );
         }
         let gateway = &self.gateway;
         let sizes = [

@@ -382,15 +382,15 @@ impl<T: Transport> Shared<T> {
         (number, wake)
     }
 
-    /// Another life that goes by the name of a node which asks: this one itself, or one that is heard.
-    fn holder(&self, asker: &Node) -> Option<Life> {
+    /// Another life that goes by a node's name: this one itself, or one that is heard.
+    fn other_life(&self, node: &Node) -> Option<Life> {
         let (state, now) = (self.state(), self.now());
-        let heard = || state.connections.get(&asker.id).filter(|connection| !connection.lane.silent(now));
-        let holder = match asker.id == self.node.id {
+        let heard = || state.connections.get(&node.id).filter(|connection| !connection.lane.silent(now));
+        let other = match node.id == self.node.id {
             true => Some(Life { started_us: self.started_us, boot: self.node.boot }),
             false => heard().map(|connection| connection.life),
         };
-        holder.filter(|life| life.boot != asker.boot)
+        other.filter(|life| life.boot != node.boot)
     }
 
     /// That connection is over.

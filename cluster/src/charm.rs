@@ -44,7 +44,7 @@ use tokio::sync::{mpsc, oneshot};
 pub const LOOK: Duration = Duration::from_millis(100);
 /// A member that this node has not seen since it started is gone after this long: it may be starting, too.
 pub const GRACE: Duration = Duration::from_secs(5);
-/// Unless others say that it is gone: they have seen it. A node that starts has links by now to all that are there.
+/// Unless others have seen it, and say that it is gone. By now a node that starts has links to most that are there.
 const LINKED_WITHIN: Duration = Duration::from_secs(1);
 /// What is seen is told again this often, for those who missed it.
 const TOLD_AGAIN: Duration = Duration::from_secs(1);
@@ -83,6 +83,8 @@ pub struct Charm {
     met: BTreeSet<NodeId>,
     /// Those that were seen to keep the store.
     stores: BTreeSet<NodeId>,
+    /// URL under which users reach this node alone; empty when it is nobody's home.
+    gateway: Arc<str>,
 }
 
 /// A table and a cell in which nothing is to be repaired: as long as both stay so nothing is decided again.
@@ -151,12 +153,14 @@ pub struct CharmArgs {
     pub gossip: Gossip,
     /// The way to peers.
     pub board: Switchboard,
+    /// URL under which users reach this node alone; empty when it is nobody's home.
+    pub gateway: Arc<str>,
 }
 
 impl Charm {
     /// A manager; what it is told by peers comes through the service that [`Self::sights`] answers.
     pub fn new(args: CharmArgs) -> Self {
-        let CharmArgs { host, me, members, claims, routes, gossip, board } = args;
+        let CharmArgs { host, me, members, claims, routes, gossip, board, gateway } = args;
         let (sights, started) = (Sights::new(routes.clone()), host.monotonic());
         let (told, read, (departs, asked)) = (Told::default(), started, mpsc::channel(1));
         let (departure, is_leaving) = (Departure(departs), false);
@@ -184,6 +188,7 @@ impl Charm {
             fitness: Fitness::default(),
             met: BTreeSet::new(),
             stores: BTreeSet::new(),
+            gateway,
         }
     }
 
@@ -248,10 +253,11 @@ impl Charm {
         self.met.extend(links.keys().cloned());
         let up_for = self.host.monotonic().saturating_sub(self.started);
         let agrees = |node: &NodeId| said.values().any(|sight| sight.gone.contains(node));
+        let is_missed = |node: &NodeId| said.values().any(|sight| sight.missed.contains(node));
         let others = self.known.owners().chain(&self.members);
         let is_gone = |node: &&NodeId| {
             let suspected = view.members.get(*node).is_none_or(|seat| seat.is_suspected);
-            let grace = if agrees(node) { LINKED_WITHIN } else { GRACE };
+            let grace = if is_missed(node) { LINKED_WITHIN } else { GRACE };
             let may_be_starting = up_for < grace && !self.met.contains(*node);
             **node != self.me.id && !links.contains_key(*node) && suspected && !may_be_starting
         };
@@ -266,8 +272,20 @@ impl Charm {
         let gray = cell.gray_of(fitness::ailing_anywhere(ailing.clone(), &said));
         let is_cut_off = gray.contains_key(&self.me.id) && matches!(ailment, Some(Ailment::CutOff(_)));
         let cell = CellView { gray, is_cut_off, ..cell };
-        let (gone, reaches) = (cell.gone.keys().cloned().collect(), cell.lives.keys().cloned().collect());
-        (cell, Sight { gone, is_leaving: self.is_leaving, ailing, reaches })
+        let cell = CellView { gateways: self.gateways(&cell, &said), ..cell };
+        let gone: BTreeSet<NodeId> = cell.gone.keys().cloned().collect();
+        let reaches = cell.lives.keys().cloned().collect();
+        let (missed, gateway) = (self.met.intersection(&gone).cloned().collect(), self.gateway.clone());
+        (cell, Sight { gone, missed, is_leaving: self.is_leaving, ailing, reaches, gateway })
+    }
+
+    /// Where users may be at home.
+    fn gateways(&self, cell: &CellView, said: &BTreeMap<NodeId, Arc<Sight>>) -> BTreeMap<NodeId, Arc<str>> {
+        let speakers = said.iter().filter(|(peer, _)| self.board.roles(peer).has(Role::Gateway));
+        let theirs = speakers.map(|(peer, sight)| (peer, &sight.gateway));
+        let all = theirs.chain([(&self.me.id, &self.gateway)]);
+        let homes = all.filter(|(node, url)| !url.is_empty() && cell.is_fit(node));
+        homes.map(|(node, url)| (node.clone(), url.clone())).collect()
     }
 
     /// What makes this node unfit to own slots.

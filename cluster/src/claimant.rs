@@ -16,6 +16,7 @@ use crate::{
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -45,6 +46,8 @@ pub struct CellView {
     pub gray: BTreeMap<NodeId, String>,
     /// This node is gray because others reach what it does not: its users are served better elsewhere.
     pub is_cut_off: bool,
+    /// Where users may be at home, this node included: URLs of the gateways that are up, stay and are well.
+    pub gateways: BTreeMap<NodeId, Arc<str>>,
     /// How late our own loop runs.
     pub loop_lag: Duration,
 }
@@ -56,8 +59,8 @@ impl CellView {
     }
     /// The view of a node that has seen nobody yet.
     pub fn starting(members: BTreeSet<NodeId>) -> Self {
-        let (lives, gone, leaving, gray) = Default::default();
-        Self { members, lives, gone, leaving, gray, is_cut_off: false, loop_lag: Duration::ZERO }
+        let (lives, gone, leaving, gray, gateways) = Default::default();
+        Self { members, lives, gone, leaving, gray, is_cut_off: false, gateways, loop_lag: Duration::ZERO }
     }
     /// Members that are up in our view. A node that is back in another life is up.
     fn up(&self) -> impl Iterator<Item = &NodeId> {
@@ -65,7 +68,11 @@ impl CellView {
     }
     /// Members that take slots.
     pub fn takers(&self) -> impl Iterator<Item = &NodeId> {
-        self.up().filter(|node| !self.leaving.contains(*node) && !self.gray.contains_key(*node))
+        self.up().filter(|node| self.is_fit(node))
+    }
+    /// Whether slots, and users, may be given to the node while it is up.
+    pub fn is_fit(&self, node: &NodeId) -> bool {
+        !self.leaving.contains(node) && !self.gray.contains_key(node)
     }
     /// Whether another member takes slots, as far as is known.
     pub fn has_taker(&self, me: &Node) -> bool {
@@ -75,9 +82,9 @@ impl CellView {
     pub fn ring(&self) -> Ring {
         Ring::new(self.takers().cloned())
     }
-    /// Whether both say the same of everybody else, however late this node's loop runs.
+    /// Whether both say the same of who owns slots, wherever users are and however late this node's loop runs.
     pub fn says_as(&self, other: &Self) -> bool {
-        let Self { members, lives, gone, leaving, gray, is_cut_off: _, loop_lag: _ } = self;
+        let Self { members, lives, gone, leaving, gray, is_cut_off: _, gateways: _, loop_lag: _ } = self;
         (members, lives, gone) == (&other.members, &other.lives, &other.gone)
             && (leaving, gray) == (&other.leaving, &other.gray)
     }

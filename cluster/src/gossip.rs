@@ -57,15 +57,17 @@ pub struct View {
     pub health: u32,
     /// How often members believed its name to be another life's.
     pub rivals: u64,
+    /// That other life, as it was believed last.
+    pub rival: Option<Identity>,
 }
 
 impl View {
-    fn of(swim: &Swim, rivals: u64) -> Self {
+    fn of(swim: &Swim, rivals: u64, rival: Option<Identity>) -> Self {
         let seat = |(identity, is_suspected): (&Identity, bool)| {
             (identity.node.clone(), Seat { identity: identity.clone(), is_suspected })
         };
         let members = swim.members().map(seat).collect();
-        Self { me: swim.me().clone(), members, health: swim.health(), rivals }
+        Self { me: swim.me().clone(), members, health: swim.health(), rivals, rival }
     }
     /// The life of a member that is there.
     pub fn life(&self, node: &NodeId) -> Option<BootId> {
@@ -90,7 +92,7 @@ struct Ends {
 impl Gossip {
     /// Starts to take part.
     pub fn start(host: &Host, swim: Swim, keys: &[Key], datagrams: Arc<dyn Datagrams>) -> Self {
-        let (shown, view) = watch::channel(Arc::new(View::of(&swim, 0)));
+        let (shown, view) = watch::channel(Arc::new(View::of(&swim, 0, None)));
         let seal = Seal::new(keys, swim.me().boot);
         let (alarms, ends) = (BTreeMap::new(), Arc::<Ends>::default());
         let part = Part {
@@ -102,6 +104,7 @@ impl Gossip {
             alarms,
             set: 0,
             rivals: 0,
+            rival: None,
             printed: (0, 0),
             ends: ends.clone(),
         };
@@ -139,6 +142,7 @@ struct Part {
     alarms: BTreeMap<(Duration, u64), Timer>,
     set: u64,
     rivals: u64,
+    rival: Option<Identity>,
     /// Of the view that was shown last.
     printed: (u64, u64),
     ends: Arc<Ends>,
@@ -206,8 +210,11 @@ impl Part {
                     self.alarms.insert((self.host.monotonic() + after, self.set), timer);
                 }
                 Effect::Seen(seen) => {
-                    self.rivals += u64::from(matches!(seen, Seen::Namesake(_)));
                     told(&seen);
+                    if let Seen::Namesake(rival) = seen {
+                        self.rivals += 1;
+                        self.rival = Some(rival);
+                    }
                 }
             }
         }
@@ -219,7 +226,7 @@ impl Part {
         if std::mem::replace(&mut self.printed, print) == print {
             return;
         }
-        let view = View::of(&self.swim, self.rivals);
+        let view = View::of(&self.swim, self.rivals, self.rival.clone());
         self.shown.send_if_modified(|shown| {
             let is_new = **shown != view;
             if is_new {

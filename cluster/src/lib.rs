@@ -12,6 +12,7 @@ pub mod host;
 pub mod link;
 pub mod node;
 pub mod overview;
+pub mod placement;
 #[cfg(planted)]
 pub mod planted;
 pub mod ring;

@@ -302,7 +302,7 @@ impl Swim {
 
     /// Another life of this node, or another process, is believed in its stead, as after a clock that went back.
     fn outbid(&mut self, rival: Identity) -> Vec<Effect> {
-        let renewed = Identity { rank: rival.rank + 1, ..self.me().clone() };
+        let renewed = Identity { rank: rival.rank.saturating_add(1), ..self.me().clone() };
         let mut effects = self.step(|foca, runtime| foca.change_identity(renewed.clone(), runtime));
         effects.extend([Effect::Seen(Seen::Namesake(rival)), Effect::Seen(Seen::Renewed(renewed))]);
         effects

@@ -62,13 +62,18 @@ class Cluster(Node):
             self.calm.wait(REST_S)
 
     def kill(self):
-        self.calm.set()
-        self.killing.join(STEP_MAX_S)
-        for process in self.again.values():
-            end(process)
+        self.end_killing()
         super().kill()
 
+    def end_killing(self):
+        """No more kills; what was started again ends, also when the process that started the cluster has died itself."""
+        self.calm.set()
+        self.killing.join(STEP_MAX_S)
+        while self.again:
+            end(self.again.popitem()[1])
+
     def close(self):
+        self.end_killing()
         super().close()
         self.door.shutdown()
         self.door.server_close()

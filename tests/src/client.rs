@@ -219,6 +219,10 @@ impl Client {
     pub fn user(&self) -> String {
         self.shared.state().user.clone()
     }
+    /// Where the last `welcome` says that this user is at home; empty before and for anywhere.
+    pub fn home(&self) -> String {
+        self.shared.state().home.clone()
+    }
     /// The limits of the last `welcome`.
     pub fn limits(&self) -> v1::Limits {
         self.shared.state().limits

@@ -1,6 +1,7 @@
 //! `waggle up`: a cluster of processes behind one address, as somebody sees it who starts one.
 
 mod half;
+mod homes;
 
 use crate::native::stage::{self, Stage, connected};
 use crate::serve::{text, waggle};

@@ -51,13 +51,14 @@ pub async fn team_info(call: &Call) -> Answer {
     Ok(shape::object(json!({ "team": team })))
 }
 
-/// `rtm.connect`: a single-use address. The ticket is in the path: some clients replace the whole query.
+/// `rtm.connect`: a single-use address at the user's home. The ticket is in the path: some clients replace the whole
+/// query.
 pub async fn rtm_connect(call: &Call) -> Answer {
     let row = workspace(call).await?;
     let ticket = call.context.tickets.issue(call.me.login.clone());
     let ticket = ticket.ok_or(proto::refusal::Refusal::Busy { retry_after_ms: 1000 })?;
     Ok(shape::object(json!({
-        "url": call.context.config.socket_url(&format!("rtm/{ticket}")),
+        "url": call.context.placement.socket_url(call.workspace(), call.user(), &format!("rtm/{ticket}")),
         "self": { "id": call.user().as_str(), "name": call.me.user.name },
         "team": { "id": call.workspace().as_str(), "name": row.name, "domain": row.domain },
     })))

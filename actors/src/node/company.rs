@@ -46,26 +46,31 @@ pub struct Company {
 }
 
 impl Company {
+    /// The manager of this node's slots.
+    pub(super) fn charm(&self, pilot: &Pilot, gateway_url: &str) -> Charm {
+        Charm::new(CharmArgs {
+            host: pilot.host.clone(),
+            me: Arc::new(pilot.routes.me().clone()),
+            members: self.members.clone(),
+            claims: pilot.claims.clone(),
+            routes: pilot.routes.clone(),
+            gossip: self.gossip.clone(),
+            board: self.board.clone(),
+            gateway: gateway_url.into(),
+        })
+    }
+
     /// Begins to serve peers, to look after the slots, and to hear of their changes; answers the way to leave, and
     /// what is known of the others.
     pub(super) fn keep(
         self,
+        charm: Charm,
         context: &Context,
-        pilot: &Pilot,
         peers: Peers,
         relay: &mpsc::Sender<RelayMessage>,
     ) -> (Leave, Others) {
-        let Self { board, gossip, members } = self;
+        let Self { board, gossip, members: _ } = self;
         let host = &context.host;
-        let charm = Charm::new(CharmArgs {
-            host: host.clone(),
-            me: Arc::new(pilot.routes.me().clone()),
-            members,
-            claims: pilot.claims.clone(),
-            routes: pilot.routes.clone(),
-            gossip: gossip.clone(),
-            board: board.clone(),
-        });
         let others = Others { board: board.clone(), gossip: gossip.clone(), shown: charm.shown() };
         let leave = Leave { departure: charm.departure(), gossip };
         let channels = PeerService::new(peers.clone(), context.router.clone(), relay.clone());
@@ -75,7 +80,7 @@ impl Company {
         board.offer(CELL, Roles::of(&[Role::Channels]), Arc::new(charm.sights()));
         host.spawn("charm", charm.run());
         host.spawn("slots changed", follow(context.clone(), relay.clone()));
-        let me = pilot.routes.me().id.clone();
+        let me = context.router.me().clone();
         host.spawn("unheard owners", unheard_owners(context.clone(), me, board.clone(), relay.clone()));
         let (beat, every) = (host.clone(), Duration::from_millis(context.config.beacon_interval_ms));
         host.spawn("tail beacons of peers", async move {

@@ -9,6 +9,7 @@ use crate::delivery::Delivery;
 use crate::router::{RESENDS_MAX, back_off};
 use crate::shard::ShardMessage;
 use crate::store::{LogId, StoreError};
+use crate::tickets::Login;
 use proto::close::CloseCode;
 use proto::frame::{self, WireForm};
 use proto::id::{ChannelId, ConversationId};
@@ -214,7 +215,8 @@ impl Session {
         match self.form {
             WireForm::Rtm => self.out.push(frame::text(crate::rtm::goodbye().as_bytes())),
             form => {
-                let address = self.context().config.socket_url("connect");
+                let Login { workspace, user, .. } = &self.login;
+                let address = self.context().placement.socket_url(workspace, user, "connect");
                 let away = GoAway { reason: reason.to_owned(), delay_ms, address };
                 self.out.push(wire::say(0, Say::GoAway(away), form));
             }

@@ -350,9 +350,10 @@ impl Session {
         }
         let config = &self.seat.context().config;
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let Login { workspace, user, .. } = &self.login;
         let welcome = Welcome {
-            workspace: self.login.workspace.to_string(),
-            user: self.login.user.to_string(),
+            workspace: workspace.to_string(),
+            user: user.to_string(),
             node: self.seat.node().to_owned(),
             boot: self.seat.boot(),
             limits: Some(Limits {
@@ -367,6 +368,7 @@ impl Session {
                 .positions()
                 .map(|(channel, seq)| Cursor { channel: channel.to_string(), seq })
                 .collect(),
+            home: self.context().placement.home(workspace, user, "connect").unwrap_or_default(),
         };
         self.out.push(wire::say(re, Say::Welcome(welcome), self.form));
     }

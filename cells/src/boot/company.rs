@@ -11,7 +11,7 @@ use crate::{
 use cluster::{
     gossip::Gossip,
     host::Host,
-    link::{LinkConfig, hello::Life, roles::Roles},
+    link::{LinkConfig, roles::Roles},
     node::{BootId, Node, NodeId},
     swim::{Address, AddressError, Identity, Swim, SwimConfig},
     switchboard::Switchboard,
@@ -34,6 +34,8 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// A process that has died holds its name no longer than this: its links are silent by then.
 const NAME_FREE_AFTER: Duration = Duration::from_secs(1);
+/// Seeds that are asked who has it.
+const ASKED_MAX: usize = 5;
 
 /// Why a node is not among others. Nothing runs of it.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +91,7 @@ pub(super) struct Company {
     /// Where others reach this node.
     pub(super) address: Address,
     /// Ends when another process has this node's name.
-    pub(super) named: CancellationToken,
+    pub(super) name_lost: CancellationToken,
 }
 
 /// Begins to take part.
@@ -112,7 +114,8 @@ pub(super) async fn join(
     };
     let transport = TlsTransport::new(host, tcp, &credentials)?;
     let links = Arc::new(StreamLinks::start(host, me.clone(), LinkConfig::default(), transport));
-    take_name(host, me, &links, config.seeds.iter().filter(|seed| **seed != *address.as_str())).await?;
+    let others = config.seeds.iter().filter(|seed| **seed != *address.as_str());
+    take_name(host, me, &links, others.cloned().collect()).await?;
     let identity = Identity {
         node: me.id.clone(),
         boot: me.boot,
@@ -124,10 +127,10 @@ pub(super) async fn join(
     let seeds = config.seeds.iter().map(Address::parse).collect::<Result<_, _>>()?;
     let swim = Swim::new(identity, seeds, SwimConfig::default(), host.entropy());
     let gossip = Gossip::start(host, swim, &keys, Arc::new(udp));
-    let (board, named) = (Switchboard::start(host, links.clone()), CancellationToken::new());
+    let (board, name_lost) = (Switchboard::start(host, links.clone()), CancellationToken::new());
     host.spawn("acquaintance", keep_acquaintance(host.clone(), links.clone(), gossip.clone()));
-    host.spawn("name", keep_name(links, gossip.clone(), named.clone()));
-    Ok(Company { board, gossip, address, named })
+    host.spawn("name", keep_name(links, gossip.clone(), name_lost.clone()));
+    Ok(Company { board, gossip, address, name_lost })
 }
 
 /// Makes sure that no seed knows another process by this node's name.
@@ -135,47 +138,47 @@ async fn take_name(
     host: &Host,
     me: &Node,
     links: &StreamLinks<TlsTransport>,
-    seeds: impl Iterator<Item = &String> + Clone,
+    seeds: Vec<String>,
 ) -> Result<(), JoinError> {
     let mut before = None;
-    while let Some((holder, by)) = holder(links, seeds.clone().cloned()).await {
+    loop {
+        let ask = async |seed: &String| Some((links.ask_holder(seed).await.ok()?, seed.clone()));
+        let said: Vec<_> =
+            join_all(seeds.iter().take(ASKED_MAX).map(ask)).await.into_iter().flatten().collect();
+        if said.is_empty() && !seeds.is_empty() {
+            // The first node of a cell has nobody to ask.
+            tracing::info!(node = %me.id, "no seed has said whether another process has this node's name");
+        }
+        let known = said.into_iter().filter_map(|(life, by)| Some((life?, by)));
+        let Some((holder, by)) = known.max_by_key(|(life, _)| *life) else { return Ok(()) };
+        // A link to a life that has died is silent after a moment.
         if before == Some(holder) {
             return Err(JoinError::Taken { node: me.id.clone(), holder: holder.boot, by });
         }
         before = Some(holder);
         host.sleep(NAME_FREE_AFTER).await;
     }
-    Ok(())
-}
-
-/// The latest other life under this node's name that is there, as those at these addresses know, and one who knows.
-async fn holder(
-    links: &StreamLinks<TlsTransport>,
-    addresses: impl Iterator<Item = String>,
-) -> Option<(Life, String)> {
-    let ask = async |address: String| Some((links.holder(&address).await.ok()??, address));
-    join_all(addresses.map(ask)).await.into_iter().flatten().max_by_key(|(life, _)| *life)
 }
 
 /// Looks who it is when members believe this node's name to be another life's: one that is dead is of no matter. One
-/// that began later and is there has taken this one's place while it was frozen or out of reach: it ends.
-async fn keep_name(links: Arc<StreamLinks<TlsTransport>>, mut gossip: Gossip, named: CancellationToken) {
+/// that began later, and shows that the name is its own, has taken this one's place while it was frozen or out of
+/// reach: it ends.
+async fn keep_name(links: Arc<StreamLinks<TlsTransport>>, mut gossip: Gossip, lost: CancellationToken) {
     let mut looked = 0;
     while gossip.changed().await {
         let view = gossip.view();
+        let Some(rival) = view.rival.as_ref().filter(|_| view.rivals != looked) else { continue };
         // As long as two go by one name they are told so again and again.
-        if view.rivals == looked {
+        looked = view.rivals;
+        let Ok(Some(life)) = links.meet_namesake(&rival.link.to_string()).await else { continue };
+        if links.outlives(&life) {
             continue;
         }
-        looked = view.rivals;
-        let members = view.members.values().map(|seat| seat.identity.link.to_string());
-        let Some((life, by)) = holder(&links, members).await.filter(|(life, _)| !links.outlives(life)) else {
-            continue;
-        };
-        tracing::error!(boot = %life.boot, by, "another process has this node's name by now, and began later");
+        let (boot, address) = (life.boot, rival.link.as_str());
+        tracing::error!(%boot, address, "another process has this node's name by now, and began later");
         gossip.quit();
         links.close();
-        return named.cancel();
+        return lost.cancel();
     }
 }
 

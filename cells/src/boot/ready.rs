@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use cluster::swim::Address;
+use hyper::Uri;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -112,6 +113,18 @@ pub fn url(mut address: SocketAddr) -> String {
     format!("http://{address}/")
 }
 
+/// The node's own URL, where whoever finds the public one finds it, too; else nothing.
+pub fn reachable<'a>(own_url: &'a str, public_url: &str) -> &'a str {
+    if is_of_this_machine(own_url) && !is_of_this_machine(public_url) { "" } else { own_url }
+}
+
+fn is_of_this_machine(url: &str) -> bool {
+    let url: Option<Uri> = url.parse().ok();
+    let host = url.as_ref().and_then(Uri::host).map(|host| host.trim_matches(['[', ']']));
+    let is_loopback = |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    host.is_some_and(|host| host == "localhost" || is_loopback(host))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +145,17 @@ mod tests {
              \"operator\":\"/d/operator.sock\"}}]}}"
         );
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn users_are_sent_to_this_machine_only_when_they_are_there() {
+        let (here, there) = ("http://127.0.0.1:81/", "http://10.0.0.1:81/");
+        for public in ["http://127.0.0.1:80/", "http://localhost/", "http://[::1]:80/"] {
+            assert_eq!([reachable(here, public), reachable(there, public)], [here, there], "{public}");
+        }
+        for public in ["https://chat.example/", "http://10.0.0.2:80/", ""] {
+            assert_eq!([reachable(here, public), reachable(there, public)], ["", there], "{public}");
+        }
     }
 
     #[test]

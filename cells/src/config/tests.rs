@@ -115,7 +115,7 @@ fn values_take_the_type_of_their_setting() {
 fn what_is_unknown_or_senseless_is_an_error_that_names_it() {
     /// Environment, `--set`s, what the error says.
     type Case = (&'static [(&'static str, &'static str)], &'static [&'static str], &'static str);
-    let cases: [Case; 16] = [
+    let cases: [Case; 19] = [
         (&[("WAGGLE_GATEWAY__LISTN", "x")], &[], "WAGGLE_GATEWAY__LISTN names no setting"),
         (&[("WAGGLE_GATWAY__LISTEN", "x")], &[], "WAGGLE_GATWAY__LISTEN names no setting"),
         (&[("WAGGLE_GATEWAY__ARGS_MAX", "many")], &[], "WAGGLE_GATEWAY__ARGS_MAX cannot be \"many\""),
@@ -140,6 +140,19 @@ fn what_is_unknown_or_senseless_is_an_error_that_names_it() {
         ),
         (&[], &["cluster.credentials=c", "cluster.listen=x"], "cluster.listen: \"x\""),
         (&[], &["actors.public_url=example.com"], "actors.public_url: \"example.com\" is no http(s) URL"),
+        (&[], &["actors.public_url=own"], "actors.public_url: \"own\" is no http(s) URL"),
+        (&[], &["actors.gateway_url=http://a b/"], "actors.gateway_url: \"http://a b/\" is no http(s) URL"),
+        (
+            &[],
+            &[
+                "cluster.credentials=c",
+                "cluster.members=node-1",
+                "cluster.store=node-1",
+                "node.roles=channels,store",
+                "actors.gateway_url=own",
+            ],
+            "actors.gateway_url: a node without role \"gateway\" is nobody's home",
+        ),
     ];
     for (environment, sets, expected) in cases {
         let error = loaded(environment, sets).unwrap_err().to_string();

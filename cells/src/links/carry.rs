@@ -64,13 +64,13 @@ pub(super) async fn greet<T: Transport>(
         return Err(MeetError::Impostor { proved, said: peer.id });
     }
     if said.asks {
-        let answer = hello::answer(shared.hello(), shared.holder(&peer));
+        let answer = hello::answer(shared.hello(), shared.other_life(&peer));
         let answered = shared.host.timeout(shared.config.silence_max(), say(&mut stream, &answer)).await;
         return answered.unwrap_or(Err(MeetError::Silent)).map(|()| None);
     }
     check(&shared.node, &peer, expected)?;
     let life = Life { started_us: said.started_us, boot: peer.boot };
-    if let Some(later) = shared.holder(&peer).filter(|holder| *holder > life) {
+    if let Some(later) = shared.other_life(&peer).filter(|other| *other > life) {
         return Err(MeetError::Outlived { peer: peer.id, boot: life.boot, later: later.boot });
     }
     Ok(Some(Greeted { peer: peer.id, life, roles, stream, decoder }))

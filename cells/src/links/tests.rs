@@ -253,7 +253,7 @@ fn a_name_is_taken_as_long_as_somebody_has_a_link_to_whoever_goes_by_it() {
         assert_eq!(there.links.next().await, Some(LinkEvent::Up { peer: id(0), boot: BootId(1) }));
         let asks = async |asker: Node, at: &Place| {
             let asker = town.honest(asker).await;
-            let holder = asker.links.holder(&at.address).await.unwrap();
+            let holder = asker.links.ask_holder(&at.address).await.unwrap();
             assert!(holder.is_none_or(|life| asker.links.outlives(&life)), "who asks began later");
             holder.map(|life| life.boot)
         };
@@ -264,10 +264,21 @@ fn a_name_is_taken_as_long_as_somebody_has_a_link_to_whoever_goes_by_it() {
         let later = town.honest(life(0, 2)).await;
         later.links.meet(&id(1), there.address.clone());
         while there.links.next().await != Some(LinkEvent::Up { peer: id(0), boot: BootId(2) }) {}
-        let refused = here.dial(&there, None).await;
-        assert!(refused.is_ok(), "it hears a hello, and no more: {refused:?}");
-        let holder = here.links.holder(&there.address).await.unwrap().unwrap();
+        let heard = here.dial(&there, None).await;
+        assert!(heard.is_ok(), "it is told who is there, and gets no link: {heard:?}");
+        let expected = "n0 in its life 0000000000000001 is refused: there is a link to 0000000000000002, a later life \
+             of it";
+        assert_eq!(there.dial(&here, None).await.unwrap_err().to_string(), expected);
+        let holder = here.links.ask_holder(&there.address).await.unwrap().unwrap();
         assert!(holder.boot == BootId(2) && !here.links.outlives(&holder), "{holder:?}");
+        let met = here.links.meet_namesake(&later.address).await.unwrap();
+        assert_eq!(met, Some(holder), "that life shows itself");
+        assert_eq!(here.links.meet_namesake(&here.address).await.unwrap(), None, "it is no other to itself");
+        let liar = here.links.meet_namesake(&there.address).await.unwrap_err().to_string();
+        assert_eq!(liar, "n1 answered where n0 was expected");
+        let impostor = town.start(life(0, 9), &town.credentials(&id(1), 0), config()).await;
+        let liar = here.links.meet_namesake(&impostor.address).await.unwrap_err().to_string();
+        assert_eq!(liar, "n1 answered where n0 was expected", "a name that is said proves nothing");
         here.links.close();
         later.links.close();
         while !matches!(there.links.next().await, Some(LinkEvent::Down { .. })) {}

@@ -3,7 +3,7 @@
 
 use crate::{
     boot::NodeReady,
-    config::{Bootstrap, ROLES},
+    config::{Bootstrap, OWN_URL, ROLES},
     credentials::folder::{self, AUTHORITY_FILE, FolderError},
 };
 use cluster::node::{NameError, NodeId};
@@ -144,6 +144,10 @@ impl Plan {
         };
         let address = found.and_then(|found| found.address.as_deref()).unwrap_or("127.0.0.1:0");
         let listen = found.and_then(|found| host_and_port(&found.base_url)).unwrap_or("127.0.0.1:0");
+        let mut actors = vec![("public_url", text(&self.public_url))];
+        if name != STORE {
+            actors.push(("gateway_url", text(OWN_URL)));
+        }
         let sections = [
             (
                 "node",
@@ -165,7 +169,7 @@ impl Plan {
                 ],
             ),
             ("gateway", vec![("listen", text(listen))]),
-            ("actors", vec![("public_url", text(&self.public_url))]),
+            ("actors", actors),
         ];
         let mut table = Table::new();
         for (section, settings) in sections {

@@ -19,6 +19,9 @@ use std::{
 /// The switchboard's number of this service.
 pub const CELL: u32 = 3;
 
+/// Longest URL of a gateway.
+const URL_BYTES_MAX: usize = 512;
+
 /// What peers have said. Cheap to clone.
 #[derive(Clone)]
 pub struct Sights(Arc<Shared>);
@@ -33,30 +36,44 @@ struct Shared {
 pub struct Sight {
     /// Whom it takes for gone.
     pub gone: BTreeSet<NodeId>,
+    /// Those of them to whom it has had a link: they are not starting.
+    pub missed: BTreeSet<NodeId>,
     /// It leaves itself.
     pub is_leaving: bool,
     /// Who is not fit to own slots, as each has told it, itself among them; and why not.
     pub ailing: BTreeMap<NodeId, String>,
     /// To whom it has a link.
     pub reaches: BTreeSet<NodeId>,
+    /// URL under which users reach it alone; empty when it is nobody's home.
+    pub gateway: Arc<str>,
 }
 
 impl Sight {
     /// As a notice.
     pub fn notice(&self) -> Bytes {
         let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(ToString::to_string).collect();
-        let (gone, reaches) = (names(&self.gone), names(&self.reaches));
+        let (gone, missed, reaches) = (names(&self.gone), names(&self.missed), names(&self.reaches));
         let ailing = self.ailing.iter();
         let ailing = ailing.map(|(node, ails)| CellAilment { node: node.to_string(), ails: ails.clone() });
         let ailing = ailing.collect();
-        encoded(What::Sight(CellSight { gone, leaving: self.is_leaving, ailing, reaches }))
+        let (leaving, gateway) = (self.is_leaving, self.gateway.to_string());
+        encoded(What::Sight(CellSight { gone, leaving, ailing, reaches, gateway, missed }))
     }
-    fn of_notice(CellSight { gone, leaving, ailing, reaches }: CellSight) -> Self {
+    fn of_notice(sight: CellSight) -> Self {
+        let CellSight { gone, leaving, ailing, reaches, gateway, missed } = sight;
         let nodes = |names: Vec<String>| names.iter().filter_map(|name| NodeId::parse(name).ok()).collect();
         let ails = |CellAilment { node, ails }| Some((NodeId::parse(&node).ok()?, ails));
         let ailing = ailing.into_iter().filter_map(ails).collect();
-        Self { gone: nodes(gone), is_leaving: leaving, ailing, reaches: nodes(reaches) }
+        let gateway = if is_url(&gateway) { gateway.into() } else { Arc::default() };
+        let (gone, missed, reaches) = (nodes(gone), nodes(missed), nodes(reaches));
+        Self { gone, missed, is_leaving: leaving, ailing, reaches, gateway }
     }
+}
+
+/// Whether users may be sent there: an http(s) URL with a trailing slash.
+pub fn is_url(text: &str) -> bool {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= URL_BYTES_MAX;
+    is_plain && (text.starts_with("http://") || text.starts_with("https://")) && text.ends_with('/')
 }
 
 /// Slots whose rows the speaker has changed or learned.

@@ -86,7 +86,7 @@ impl foca::Identity for Identity {
     type Addr = NodeId;
 
     fn renew(&self) -> Option<Self> {
-        Some(Self { rank: self.rank + 1, ..self.clone() })
+        Some(Self { rank: self.rank.saturating_add(1), ..self.clone() })
     }
     fn addr(&self) -> NodeId {
         self.node.clone()

@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) limits: v1::Limits,
     /// Of the last welcome.
     pub(super) user: String,
+    /// Of the last welcome.
+    pub(super) home: String,
     /// Between a welcome and the end of its connection.
     pub(super) online: bool,
     /// Why the client ended.
@@ -67,6 +69,7 @@ impl State {
             stats: Stats::default(),
             limits: v1::Limits::default(),
             user: String::new(),
+            home: String::new(),
             online: false,
             ended: None,
             keep_events: options.keep_events,
@@ -123,6 +126,7 @@ impl State {
         self.stats.welcomes += 1;
         self.online = true;
         self.user.clone_from(&welcome.user);
+        self.home.clone_from(&welcome.home);
         self.limits = welcome.limits.unwrap_or_default();
         for cursor in &welcome.following {
             self.receiver.ends(&cursor.channel, cursor.seq);

@@ -1,7 +1,7 @@
 //! Somebody who listens: at a node of their own, and when that dies at another one, from their cursors.
 
 use super::{
-    Book, LOOK, PATIENCE, text_of,
+    Book, LOOK, PATIENCE, name, text_of,
     town::{NODES, Town, user, workspace},
 };
 use crate::world::{machine::Life, report::Violation};
@@ -49,12 +49,23 @@ impl FrameSocket for Wire {
 /// Listens for ever.
 pub(super) async fn listen(town: &Town, book: &Book, person: usize) {
     for turn in person.. {
-        if let Some((life, node)) = town.node(turn % NODES) {
+        if let Some(asked) = town.node(turn % NODES) {
+            // Every other client connects where it is, whatever it is told.
+            let home = if person.is_multiple_of(2) { home(town, person, &asked.1) } else { None };
+            town.world.count("company.at_home", u64::from(home.is_some()));
             town.world.count("company.connected", 1);
+            let (life, node) = home.unwrap_or(asked);
             attend(town, book, person, life, &node).await;
         }
         town.world.sleep(LOOK).await;
     }
+}
+
+/// The home that a node names, if that one runs.
+fn home(town: &Town, person: usize, issuer: &Node) -> Option<(Life, Node)> {
+    let url = issuer.context.placement.home(&workspace(), &user(person), "connect")?;
+    let at = |number: &usize| url.strip_prefix("ws://") == Some(&format!("{}/connect", name(*number)));
+    town.node((0..NODES).find(at)?)
 }
 
 /// Listens at a node until it dies, says good-bye or is silent for too long.
