@@ -217,7 +217,10 @@ impl ChannelState {
                 host.sleep(wait).await;
             }
             host.fault(FaultPoint::BeforeLoad);
+            let begun = host.monotonic();
             let loaded = load::load(store, id, slot, epoch, limits).await;
+            let took = host.monotonic().saturating_sub(begun);
+            metrics::histogram!("waggle_channel_load_seconds").record(took.as_secs_f64());
             promise.keep(ChannelMessage::Loaded(Box::new(loaded)));
         });
     }

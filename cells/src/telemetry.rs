@@ -115,6 +115,10 @@ fn describe() {
         "message_persist_latency_p99",
         "Seconds from an append to its being durable."
     );
+    metrics::describe_histogram!(
+        "waggle_channel_load_seconds",
+        "Seconds to read what a channel needs before its first command."
+    );
     metrics::describe_counter!(
         "store_qps",
         "Calls of the store, by operation; its rate is queries per second."

@@ -47,8 +47,10 @@ pub struct SwimConfig {
     pub gossip_members: usize,
     /// News is told at most this often by each member.
     pub transmissions: u8,
-    /// A member is asked this often for everybody it knows; one that is down is told so as often.
+    /// A member is asked this often for everybody it knows: a datagram full of members, where there are so many.
     pub announce: Duration,
+    /// Two that are down are asked this often: one that is up after all comes back so.
+    pub announce_to_down: Duration,
     /// A node without members asks its seeds this often.
     pub join: Duration,
     /// Whether a node that is slow itself gives others more time.
@@ -65,7 +67,8 @@ impl Default for SwimConfig {
             gossip: Duration::from_millis(100),
             gossip_members: 4,
             transmissions: 20,
-            announce: Duration::from_secs(2),
+            announce: Duration::from_secs(4),
+            announce_to_down: Duration::from_secs(2),
             join: Duration::from_millis(500),
             damped: true,
         }
@@ -87,7 +90,7 @@ impl SwimConfig {
             // See `spares`.
             notify_down_members: true,
             periodic_announce: every(self.announce, 1),
-            periodic_announce_to_down_members: every(self.announce, 2),
+            periodic_announce_to_down_members: every(self.announce_to_down, 2),
             periodic_gossip: every(self.gossip, self.gossip_members),
         }
     }

@@ -5,7 +5,7 @@ import time
 
 import machine
 from machine import Meter, Watch, deliveries, post, settle
-from node import PLAIN, Cluster, Node, Town, write_lines
+from node import PLAIN, Cluster, Node, Town, counted, write_lines
 from rows import Samples, crowd, fan_figures, floor_sample, idle, load_phase, sync_times
 
 
@@ -32,15 +32,18 @@ def relayed(repeats, scale):
                 rate = most["acked"] / most["span_s"] / 2
                 one.reset()
                 two.reset()
+                written = "waggle_store_appends_total", "waggle_store_commits_total"
+                before = counted(cluster.store, *written)
                 meter = Meter(cluster, one, two)
                 sent = post(first, 50, manual, lines, 32, rate, int(rate * 20 * scale), core=1)
                 seen = settle([one, two], 20 * sent["acked"])
                 used = meter.stop()
+                appends, commits = (after - start for after, start in zip(counted(cluster.store, *written), before))
                 samples.add(half_load_per_s=round(rate), last_push_p99_ms=max(s["p9995_ms"] for s in seen),
                             push_p50_ms=max(s["p50_ms"] for s in seen), push_p99_ms=max(s["p99_ms"] for s in seen),
                             push_max_ms=max(s["max_ms"] for s in seen), ack_p99_ms=sent["p99_ms"],
                             refused=sent["refused"], missing=20 * sent["acked"] - deliveries(seen),
-                            cores=round(used["server_cpu_s"] / used["wall_s"], 2), foreign_core=used["foreign_core"],
+                            appends_a_commit=round(appends / commits, 2), cores=round(used["server_cpu_s"] / used["wall_s"], 2), foreign_core=used["foreign_core"],
                             fdatasync_p99_ms=round(1e3 * synced[len(synced) * 99 // 100], 3))
     return samples
 
@@ -143,7 +146,10 @@ def kills(repeats, _scale):
                 time.sleep(0.7)
                 cluster.crash(killed)
                 sent = json.loads(publisher.line())
-            samples.add(longest_wait_ms=sent["max_ms"], p50_ms=sent["p50_ms"], acked=sent["acked"],
+            # Of all loads of that node so far: what a channel needs before its first command is read as one.
+            loads = counted(cluster.gateways[well], *(f'waggle_channel_load_seconds{{quantile="{q}"}}' for q in ("0.5", "0.99")))
+            samples.add(longest_wait_ms=sent["max_ms"], load_p50_ms=round(1e3 * loads[0], 2),
+                        load_p99_ms=round(1e3 * loads[1], 2), p50_ms=sent["p50_ms"], acked=sent["acked"],
                         refused=sent["refused"], missing=rate * seconds - sent["acked"] - sent["refused"])
             cluster.start(killed)
     return samples

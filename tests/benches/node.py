@@ -7,6 +7,7 @@ import socket
 import tempfile
 import threading
 import time
+import urllib.request
 
 import machine
 
@@ -67,6 +68,14 @@ def settings_of(settings):
     return [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
 
 
+def counted(port, *names):
+    """Counters of the process that listens there."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = [line.split() for line in answer.read().decode().splitlines() if not line.startswith("#")]
+    values = {words[0]: float(words[-1]) for words in lines if words}
+    return [values[name] for name in names]
+
+
 def port_of(base_url):
     return int(base_url.rstrip("/").rsplit(":", 1)[1])
 
@@ -111,6 +120,7 @@ class Cluster(Operated):
         self.operator = ready["operator"]
         self.pids = {node["node"]: node["pid"] for node in ready["nodes"]}
         self.gateways = {node["node"]: port_of(node["base_url"]) for node in ready["nodes"] if "gateway" in node["roles"]}
+        self.store = next(port_of(node["base_url"]) for node in ready["nodes"] if "store" in node["roles"])
         self.again = {}
 
     def cpu_s(self):
