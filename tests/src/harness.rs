@@ -1,6 +1,7 @@
 //! Real `waggle serve` processes on 127.0.0.1, each with a data directory of its own, an operator beside them and a
 //! plain HTTP client. Every process is killed by the pid it was started with; nothing else is touched.
 
+pub mod gate;
 pub mod http;
 pub mod port;
 pub mod scratch;

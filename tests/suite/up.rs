@@ -1,5 +1,6 @@
 //! `waggle up`: a cluster of processes behind one address, as somebody sees it who starts one.
 
+mod cut;
 mod half;
 mod homes;
 
