@@ -29,8 +29,12 @@ impl Placement {
 
     /// The same, or else where users reach the cluster; empty when that is not known yet.
     pub fn socket_url(&self, workspace: &WorkspaceId, user: &UserId, path: &str) -> String {
-        let anywhere = || socket_url(&self.config.public_url, path);
-        self.home(workspace, user, path).or_else(anywhere).unwrap_or_default()
+        self.home(workspace, user, path).unwrap_or_else(|| self.anywhere(path))
+    }
+
+    /// Where users reach the cluster, whichever node takes them; empty when that is not known yet.
+    pub fn anywhere(&self, path: &str) -> String {
+        socket_url(&self.config.public_url, path).unwrap_or_default()
     }
 }
 

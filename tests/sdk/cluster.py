@@ -23,6 +23,8 @@ class Cluster(Node):
         self.door = Door()
         self.base = f"http://127.0.0.1:{self.door.server_address[1]}/"
         self.words = ["up", "--nodes", str(NODES), "--set", f"actors.public_url={self.base}"]
+        # Sockets stay at the door's node, too: RTM replays nothing, and a home that is killed leaves a gap.
+        self.words += ["--set", "actors.gateway_url="]
         super().__init__()
 
     def start(self, *args):

@@ -9,7 +9,6 @@ use crate::delivery::Delivery;
 use crate::router::{RESENDS_MAX, back_off};
 use crate::shard::ShardMessage;
 use crate::store::{LogId, StoreError};
-use crate::tickets::Login;
 use proto::close::CloseCode;
 use proto::frame::{self, WireForm};
 use proto::id::{ChannelId, ConversationId};
@@ -215,8 +214,8 @@ impl Session {
         match self.form {
             WireForm::Rtm => self.out.push(frame::text(crate::rtm::goodbye().as_bytes())),
             form => {
-                let Login { workspace, user, .. } = &self.login;
-                let address = self.context().placement.socket_url(workspace, user, "connect");
+                // Not home: that may be this node, which is going, before anybody knows that it is.
+                let address = self.context().placement.anywhere("connect");
                 let away = GoAway { reason: reason.to_owned(), delay_ms, address };
                 self.out.push(wire::say(0, Say::GoAway(away), form));
             }
