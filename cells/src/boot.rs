@@ -123,7 +123,7 @@ impl Running {
             true => Some(company::join(&host, &me, roles, &config.cluster).await?),
             false => None,
         };
-        let has = |role: &str| config.node.roles.iter().any(|r| r == role);
+        let has = |role| config.node.has_role(role);
         let store = match has("store") {
             true => Some(open_store(&host, &directory, config.storage.clone()).await?),
             false => None,

@@ -233,6 +233,13 @@ fn put(table: &mut Table, name: &str, section: &str, key: &str, text: &str) -> R
     Ok(())
 }
 
+impl Node {
+    /// Whether it does this, of [`ROLES`].
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
+    }
+}
+
 impl Config {
     /// What types cannot say.
     fn check(&self) -> Result<(), ConfigError> {
@@ -256,7 +263,7 @@ impl Config {
                 return senseless(format!("actors.{name}: {url:?} is no http(s) URL with a trailing slash"));
             }
         }
-        if !actors.gateway_url.is_empty() && !self.node.roles.iter().any(|role| role == "gateway") {
+        if !actors.gateway_url.is_empty() && !self.node.has_role("gateway") {
             return senseless(
                 "actors.gateway_url: a node without role \"gateway\" is nobody's home".to_owned(),
             );

@@ -25,6 +25,7 @@ def relayed(repeats, scale):
         halves = [[user for user in range(users) if user // 100 % 2 == half] for half in range(2)]
         with Watch(first, 500, town.hellos(users=halves[0]), core=1) as one, \
                 Watch(second, 500, town.hellos(users=halves[1]), core=1) as two:
+            written = "waggle_store_appends_total", "waggle_store_commits_total"
             for _ in range(repeats):
                 synced = sync_times()
                 most = post(first, 50, manual, lines, 4, 0, int(20_000 * scale), core=1)
@@ -32,7 +33,6 @@ def relayed(repeats, scale):
                 rate = most["acked"] / most["span_s"] / 2
                 one.reset()
                 two.reset()
-                written = "waggle_store_appends_total", "waggle_store_commits_total"
                 before = counted(cluster.store, *written)
                 meter = Meter(cluster, one, two)
                 sent = post(first, 50, manual, lines, 32, rate, int(rate * 20 * scale), core=1)
@@ -43,7 +43,8 @@ def relayed(repeats, scale):
                             push_p50_ms=max(s["p50_ms"] for s in seen), push_p99_ms=max(s["p99_ms"] for s in seen),
                             push_max_ms=max(s["max_ms"] for s in seen), ack_p99_ms=sent["p99_ms"],
                             refused=sent["refused"], missing=20 * sent["acked"] - deliveries(seen),
-                            appends_a_commit=round(appends / commits, 2), cores=round(used["server_cpu_s"] / used["wall_s"], 2), foreign_core=used["foreign_core"],
+                            appends_a_commit=round(appends / commits, 2),
+                            cores=round(used["server_cpu_s"] / used["wall_s"], 2), foreign_core=used["foreign_core"],
                             fdatasync_p99_ms=round(1e3 * synced[len(synced) * 99 // 100], 3))
     return samples
 
@@ -147,9 +148,9 @@ def kills(repeats, _scale):
                 cluster.crash(killed)
                 sent = json.loads(publisher.line())
             # Of all loads of that node so far: what a channel needs before its first command is read as one.
-            loads = counted(cluster.gateways[well], *(f'waggle_channel_load_seconds{{quantile="{q}"}}' for q in ("0.5", "0.99")))
-            samples.add(longest_wait_ms=sent["max_ms"], load_p50_ms=round(1e3 * loads[0], 2),
-                        load_p99_ms=round(1e3 * loads[1], 2), p50_ms=sent["p50_ms"], acked=sent["acked"],
+            loads = [f'waggle_channel_load_seconds{{quantile="{quantile}"}}' for quantile in ("0.5", "0.99")]
+            load_p50_ms, load_p99_ms = (round(1e3 * load_s, 2) for load_s in counted(cluster.gateways[well], *loads))
+            samples.add(longest_wait_ms=sent["max_ms"], load_p50_ms=load_p50_ms, load_p99_ms=load_p99_ms, p50_ms=sent["p50_ms"], acked=sent["acked"],
                         refused=sent["refused"], missing=rate * seconds - sent["acked"] - sent["refused"])
             cluster.start(killed)
     return samples

@@ -69,7 +69,7 @@ def settings_of(settings):
 
 
 def counted(port, *names):
-    """Counters of the process that listens there."""
+    """Values of these metrics of the process that listens there."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         lines = [line.split() for line in answer.read().decode().splitlines() if not line.startswith("#")]
     values = {words[0]: float(words[-1]) for words in lines if words}

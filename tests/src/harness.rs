@@ -235,11 +235,7 @@ impl Node {
 
     /// Calls a method of the Web API with a JSON body.
     pub async fn api(&self, method: &str, token: &str, args: Value) -> Result<Value> {
-        let url = format!("{}{method}", self.api_url);
-        let bearer = format!("Bearer {token}");
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-        let reply = http::send("POST", &url, &headers, args.to_string().into_bytes()).await?;
-        reply.json().with_context(|| format!("{method} answered {}: {:?}", reply.status, reply.text()))
+        http::api(&self.api_url, method, token, &args).await
     }
 
     /// As [`Node::api`]; fails unless the answer is `ok`.

@@ -64,7 +64,7 @@ async fn what_is_said_at_one_node_is_heard_at_the_other_and_found_after_a_restar
     let (ann, bob) = (stage.person("ann").await?, stage.person("bob").await?);
     let channel = stage.channel("tea", &[&ann, &bob]).await?;
     let urls: Vec<String> = processes(&stage.node)?.into_iter().map(|(_, _, url)| url).collect();
-    let at = |url: &str| format!("{}connect", url.replacen("http", "ws", 1));
+    let at = |url: &str| http::socket_url(url, "connect");
     let mouth = connected(Options::new(at(&urls[0]), ann.token.clone())).await?;
     let ears = connected(Options::new(at(&urls[1]), bob.token.clone())).await?;
     step("both to follow the channel", async {
@@ -94,7 +94,7 @@ async fn a_ticket_is_good_at_any_node_once() -> Result<()> {
     let issuer = ticket.rsplit('.').next().context("a ticket names its node")?;
     let all = processes(&stage.node)?;
     let (other, _, url) = all.iter().find(|(name, ..)| *name != issuer).context("another node")?;
-    let url = format!("{}rtm/{ticket}", url.replacen("http", "ws", 1));
+    let url = http::socket_url(url, &format!("rtm/{ticket}"));
     for (time, expected) in [("first", "hello"), ("second", "error")] {
         let (mut socket, _) = step("an RTM socket", tokio_tungstenite::connect_async(&url)).await??;
         let frame = step("a frame", socket.next()).await?.context("a frame")??;
@@ -174,7 +174,7 @@ async fn a_message_is_traced_through_every_node_that_had_a_part_in_it() -> Resul
     let channel = stage.channel("tea", &[&ann, &bob]).await?;
     let mut listeners = Vec::new();
     for ((_, _, url), person) in processes(node)?.into_iter().zip([&ann, &bob]) {
-        let url = format!("{}connect", url.replacen("http", "ws", 1));
+        let url = http::socket_url(&url, "connect");
         let client = connected(Options::new(url, person.token.clone())).await?;
         step("somebody to follow the channel", client.following(1)).await??;
         listeners.push(client);

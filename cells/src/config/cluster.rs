@@ -45,9 +45,8 @@ impl Cluster {
 
     /// What types cannot say; the sentence names the setting.
     pub(super) fn check(&self, node: &Node) -> Result<(), String> {
-        let has = |role: &str| node.roles.iter().any(|r| r == role);
         if !self.is_several() {
-            if let Some(missing) = ROLES.iter().find(|role| !has(role)) {
+            if let Some(missing) = ROLES.iter().find(|role| !node.has_role(role)) {
                 return Err(format!(
                     "node.roles: a node without role {missing:?} needs other nodes: set cluster.credentials"
                 ));
@@ -66,7 +65,7 @@ impl Cluster {
         for member in self.members.iter().chain(Some(&self.store).filter(|store| !store.is_empty())) {
             NodeId::parse(member).map_err(|e| format!("cluster: {member:?}: {e}"))?;
         }
-        if has("channels") != self.members.contains(&node.name) {
+        if node.has_role("channels") != self.members.contains(&node.name) {
             return Err(format!(
                 "cluster.members: has to name the nodes with role \"channels\" and no other; this one is {:?} \
                  with roles {}",
@@ -74,7 +73,7 @@ impl Cluster {
                 node.roles.join(", ")
             ));
         }
-        match (has("store"), self.store.as_str()) {
+        match (node.has_role("store"), self.store.as_str()) {
             (true, "") => Ok(()),
             (true, name) if name == node.name => Ok(()),
             (true, other) => {

@@ -70,11 +70,6 @@ pub async fn stop(world: &World, (machine, life): (MachineId, Life), node: &Node
     stopped
 }
 
-/// Where users reach a node alone.
-pub fn gateway_url(node: &NodeId) -> String {
-    format!("http://{node}/")
-}
-
 /// The machines of one cell, by the names of those who run there.
 #[derive(Clone)]
 pub struct Neighbours {
@@ -132,7 +127,7 @@ impl Neighbours {
         let me = self.life(id, host);
         let company = self.company(host, &me);
         let store = self.store(&company);
-        let config = Config { gateway_url: gateway_url(id), ..config.clone() };
+        let config = Config { gateway_url: format!("http://{id}/"), ..config.clone() };
         loop {
             let (kept, claims, others) = (store.clone(), store.clone(), Some(company.clone()));
             match Node::start_among(host.clone(), kept, claims, config.clone(), me.clone(), others).await {

@@ -34,6 +34,20 @@ impl Reply {
     }
 }
 
+/// Calls a method of the Web API at this base URL with a JSON body.
+pub async fn api(api_url: &str, method: &str, token: &str, args: &Value) -> Result<Value> {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let body = args.to_string().into_bytes();
+    let reply = send("POST", &format!("{api_url}{method}"), &headers, body).await?;
+    reply.json().with_context(|| format!("{method} answered {}: {:?}", reply.status, reply.text()))
+}
+
+/// The WebSocket URL of a path at a node.
+pub fn socket_url(base_url: &str, path: &str) -> String {
+    format!("{}{path}", base_url.replacen("http", "ws", 1))
+}
+
 /// Sends one request to `http://HOST:PORT/…` and reads the whole answer.
 pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Reply> {
     let rest = url.strip_prefix("http://").with_context(|| format!("{url} is no http URL"))?;

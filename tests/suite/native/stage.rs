@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use proto::frame::WireForm;
 use std::sync::Arc;
 use tests::client::{Client, Options};
-use tests::harness::{Node, Scratch, Serve, step};
+use tests::harness::{Node, Scratch, Serve, http, step};
 
 pub(crate) const WORKSPACE: &str = "acme";
 /// Tests send faster than people type.
@@ -19,7 +19,7 @@ pub(crate) fn plain(env: &[(&str, &str)]) -> Serve {
 
 /// Where native clients connect.
 pub(crate) fn connect_url(node: &Node) -> String {
-    format!("{}connect", node.base_url.replacen("http", "ws", 1))
+    http::socket_url(&node.base_url, "connect")
 }
 
 pub(crate) struct Stage {

@@ -142,7 +142,7 @@ async fn answers_carry_slacks_headers_and_look_like_slacks() -> Result<()> {
     let identity = wire.node.ok("auth.test", &wire.token, json!({})).await?;
     assert_eq!(identity["url"], *wire.node.base_url, "what clients build later addresses from");
     let rtm = wire.node.ok("rtm.connect", &wire.token, json!({})).await?;
-    let expected = format!("{}rtm/", wire.node.base_url.replacen("http", "ws", 1));
+    let expected = http::socket_url(&wire.node.base_url, "rtm/");
     assert!(rtm["url"].as_str().is_some_and(|url| url.starts_with(&expected)), "{rtm}");
     Ok(())
 }
@@ -166,7 +166,7 @@ async fn an_rtm_address_is_good_once_and_says_so() -> Result<()> {
     assert_eq!(first_text(&url).await?, json!({ "type": "hello" }), "also behind a lone question mark");
     let expired = json!({ "type": "error", "error": { "code": 1, "msg": "Socket URL has expired" } });
     assert_eq!(first_text(&url).await?, expired);
-    let nobody = format!("{}rtm/0123456789abcdef", wire.node.base_url.replacen("http", "ws", 1));
+    let nobody = http::socket_url(&wire.node.base_url, "rtm/0123456789abcdef");
     assert_eq!(first_text(&nobody).await?, expired);
     Ok(())
 }

@@ -59,11 +59,8 @@ impl Town {
     }
 
     async fn call(&self, url: &str, method: &str, args: Value) -> Result<Value> {
-        let bearer = format!("Bearer {}", self.ann.token);
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-        let (url, body) = (format!("{url}api/{method}"), args.to_string().into_bytes());
-        let answer = http::send("POST", &url, &headers, body);
-        Ok(serde_json::from_slice(&Box::pin(step(method, answer)).await??.body)?)
+        let api_url = format!("{url}api/");
+        Box::pin(step(method, http::api(&api_url, method, &self.ann.token, &args))).await?
     }
 
     /// Says something in every channel, by way of a node.

@@ -4,7 +4,7 @@ use super::{processes, up, well};
 use crate::native::stage::{self, Stage, connected};
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::client::Options;
 use tests::harness::{Node, Program, Serve, gone, http, send, step};
@@ -20,16 +20,13 @@ fn gateways(node: &Node) -> Result<BTreeMap<String, String>> {
 
 /// The address that `rtm.connect` names at a node.
 async fn named(url: &str, token: &str) -> Result<String> {
-    let bearer = format!("Bearer {token}");
-    let headers = [("authorization", bearer.as_str())];
-    let answer = http::send("POST", &format!("{url}api/rtm.connect"), &headers, Vec::new()).await?;
-    let answer: Value = serde_json::from_slice(&answer.body)?;
+    let answer = http::api(&format!("{url}api/"), "rtm.connect", token, &json!({})).await?;
     Ok(answer["url"].as_str().with_context(|| format!("no URL in {answer}"))?.to_owned())
 }
 
 /// Which of the gateways it leads to.
 fn home(gateways: &BTreeMap<String, String>, url: &str) -> Result<String> {
-    let leads = |own: &str| url.starts_with(&own.replacen("http", "ws", 1));
+    let leads = |own: &str| url.starts_with(&http::socket_url(own, ""));
     let found = gateways.iter().find(|(_, own)| leads(own));
     Ok(found.with_context(|| format!("{url} is none of {gateways:?}"))?.0.clone())
 }
@@ -68,9 +65,7 @@ async fn every_node_names_the_same_home_and_another_one_when_that_is_gone() -> R
         step("RTM at home", tokio_tungstenite::connect_async(named(asked, &ann.token).await?)).await??;
     let hello = step("a frame", socket.next()).await?.context("a frame")??;
     ensure!(hello.to_text()?.contains("\"hello\""), "{hello}");
-    let native =
-        connected(Options::new(format!("{}connect", asked.replacen("http", "ws", 1)), ann.token.clone()))
-            .await?;
+    let native = connected(Options::new(http::socket_url(asked, "connect"), ann.token.clone())).await?;
     assert_eq!(home(&all, &native.home())?, *ann_home, "native clients are told so, too");
 
     let pid = stage.node.pid_of(&dead)?;
