@@ -89,12 +89,14 @@ impl CellView {
             && (leaving, gray) == (&other.leaving, &other.gray)
     }
     /// Of those that say they are not fit to own slots, those that are taken at their word: at most half of the
-    /// members are gone or gray, so that somebody is left who owns the slots. Every node picks the same ones.
-    pub fn gray_of(&self, ailing: BTreeMap<NodeId, String>) -> BTreeMap<NodeId, String> {
-        let gone = self.members.len() - self.members_up();
-        let room = (self.members.len() / 2).saturating_sub(gone);
-        let may = |(node, _): &(NodeId, String)| self.members.contains(node) && !self.gone.contains_key(node);
-        ailing.into_iter().filter(may).take(room).collect()
+    /// members are gone or gray, so that somebody is left who owns the slots. Every node picks the same ones: whoever
+    /// only this node takes for gone has said so to another.
+    pub fn gray_of(&self, mut ailing: BTreeMap<NodeId, String>) -> BTreeMap<NodeId, String> {
+        ailing.retain(|node, _| self.members.contains(node) && self.gone.get(node) != Some(&true));
+        let gone =
+            self.members.iter().filter(|node| self.gone.contains_key(*node) && !ailing.contains_key(*node));
+        let room = (self.members.len() / 2).saturating_sub(gone.count());
+        ailing.into_iter().take(room).collect()
     }
     /// Configured members that are up in our view.
     pub fn members_up(&self) -> usize {
@@ -105,8 +107,10 @@ impl CellView {
         match (self.lives.get(&owner.node.id), self.gone.get(&owner.node.id)) {
             // It has said so itself.
             (Some(boot), _) if *boot != owner.node.boot => (OwnerSeen::Rebooted, true),
-            (_, Some(confirmed)) => (OwnerSeen::Down, *confirmed),
+            (_, Some(true)) => (OwnerSeen::Down, true),
+            // Whoever hears it says so, even of one that is out of this node's reach.
             _ if self.gray.contains_key(&owner.node.id) => (OwnerSeen::Yields, true),
+            (_, Some(false)) => (OwnerSeen::Down, false),
             _ => (OwnerSeen::Up, false),
         }
     }

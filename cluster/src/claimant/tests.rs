@@ -248,6 +248,24 @@ fn the_slots_of_a_node_that_says_it_is_not_fit_go_to_the_others_which_see_it_up(
 }
 
 #[test]
+fn who_yields_is_taken_at_its_word_by_a_node_that_does_not_reach_it_either() {
+    let nodes = ["m", "n", "p"].map(|name| node(name, 1));
+    let (id, rows) = (nodes[0].id.clone(), all_of(&nodes[0], 1));
+    let ailing: BTreeMap<_, _> = [(id.clone(), "it has no link to p, and others have".to_owned())].into();
+    let lives = |of: &[Node]| of.iter().map(|node| (node.id.clone(), node.boot)).collect();
+    let taken = |me: &Node, of: &[Node], gone: BTreeMap<NodeId, bool>| {
+        let cell = CellView { lives: lives(of), gone, ..CellView::starting(members(&["m", "n", "p"])) };
+        let cell = CellView { gray: cell.gray_of(ailing.clone()), ..cell };
+        plan(&rows, me, &cell, &cell.ring())
+    };
+    let reached = taken(&nodes[1], &nodes, BTreeMap::new());
+    let beyond = taken(&nodes[2], &nodes[1..], [(id.clone(), false)].into());
+    assert_eq!(beyond.yielded.len() + reached.yielded.len(), usize::from(SLOTS));
+    let lost = taken(&nodes[2], &nodes[1..], [(id, true)].into());
+    assert_eq!((lost.claims.len(), lost.yielded.len()), (beyond.yielded.len(), 0), "two say that it is gone");
+}
+
+#[test]
 fn of_nodes_that_are_not_fit_at_most_half_of_the_cell_is_taken_at_its_word() {
     let ailing = |names: &[&str]| -> BTreeMap<NodeId, String> {
         members(names).into_iter().map(|node| (node, "late".to_owned())).collect()

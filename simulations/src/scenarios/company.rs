@@ -24,10 +24,7 @@ use actors::{
     store::{LogId, Store},
 };
 use cluster::{host::Entropy, node::NodeId};
-use proto::{
-    refusal::Refusal,
-    v1::{Content, Event, event::Body},
-};
+use proto::v1::{Content, Event, event::Body};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -137,7 +134,7 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Res
         match kind {
             8 => one_after_another(world, town, node).await,
             7 => wrong_clock(world, town, node, &chance).await?,
-            5 => cut_one(world, town, node).await?,
+            5 => cut_one(world, town, node, &chance).await?,
             6 => run_late(world, town, node).await?,
             4 => town.leave(node).await,
             0 => world.crash(machine, Crash::Process),
@@ -184,11 +181,15 @@ async fn one_after_another(world: &World, town: &Town, node: usize) {
     world.crash(town.machine(next), Crash::Process);
 }
 
-/// Two nodes do not reach each other, and all others reach both: the later one by name yields.
-async fn cut_one(world: &World, town: &Town, node: usize) -> Result<(), Violation> {
+/// Two nodes do not reach each other, and all others reach both: the later one by name yields. Where no datagram
+/// reaches that one either, whoever has no link to it takes it for gone.
+async fn cut_one(world: &World, town: &Town, node: usize, chance: &Entropy) -> Result<(), Violation> {
     let other = (node + 1) % NODES;
     world.part(town.machine(node), town.machine(other));
     let yields = node.max(other);
+    if chance.chance(1, 2) {
+        world.deafen(town.machine(yields));
+    }
     town.trouble(Some(yields));
     world.sleep(YIELDS_WITHIN).await;
     town.owns_nothing(yields)
@@ -268,7 +269,6 @@ async fn post(town: &Town, log: &LogId, person: usize, text: &str, chance: &Entr
             Some(Ok(done)) => {
                 return Posted { seq: done.seq, us: done.us, waited: town.world.now() - began, is_calm };
             }
-            Some(Err(Refusal::Unknown)) => town.world.count("company.unknown", 1),
             Some(Err(refusal)) => {
                 town.world.count_refusal(refusal.code());
                 // Only a gateway that reaches neither owner nor store may say so.

@@ -55,7 +55,8 @@ impl SimDatagrams {
     fn travel(&self, to: &Address, datagram: Bytes) {
         let Some((machine, port)) = place(to) else { return };
         let (world, from) = (&self.world, self.life.machine);
-        if !world.reaches(from, machine) || world.loses(from, machine, &self.chance) {
+        let is_lost = !world.reaches(from, machine) || world.is_deaf(machine);
+        if is_lost || world.loses(from, machine, &self.chance) {
             return world.count("world.datagram_lost", 1);
         }
         let (late, there) = (world.delay(from, machine, &self.chance), world.life(machine));

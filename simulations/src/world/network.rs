@@ -47,6 +47,8 @@ pub(crate) struct Network {
     /// So many pieces of so many are lost, and, on a stream, sent again.
     loss: BTreeMap<Path, (u64, u64)>,
     cut: BTreeSet<Path>,
+    /// Machines that no datagram reaches.
+    deaf: BTreeSet<MachineId>,
     stalled: BTreeMap<Path, Vec<Stalled>>,
 }
 
@@ -151,6 +153,13 @@ impl World {
         self.cut(other, one);
     }
 
+    /// Lets no datagram through to a machine, as a wall does that lets streams pass.
+    pub fn deafen(&self, machine: MachineId) {
+        self.count("world.deafened", 1);
+        self.note(Some(machine), "deafen", [0, 0], "");
+        self.network().deaf.insert(machine);
+    }
+
     /// Heals it: what was stalled arrives.
     pub fn heal(&self, from: MachineId, to: MachineId) {
         let stalled = {
@@ -168,6 +177,7 @@ impl World {
             let mut network = self.network();
             network.loss.clear();
             network.latency.clear();
+            network.deaf.clear();
             network.cut.iter().copied().collect()
         };
         cut.into_iter().for_each(|(from, to)| self.heal(from, to));
@@ -225,6 +235,10 @@ impl World {
     /// Who reads datagrams there.
     pub(crate) fn socket(&self, machine: MachineId, port: u16) -> Option<Socket> {
         self.network().sockets.get(&(machine, port)).map(|(_, socket)| socket.clone())
+    }
+
+    pub(crate) fn is_deaf(&self, machine: MachineId) -> bool {
+        self.network().deaf.contains(&machine)
     }
 
     /// A segment waits for the path to heal.

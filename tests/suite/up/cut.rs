@@ -109,6 +109,8 @@ async fn channels_behind_a_cut_way_go_to_others_who_take_posts() -> Result<()> {
     let town = Box::pin(Town::open()).await?;
     town.say(&town.before).await?;
     town.gate.set(Way::CUT);
+    // What is under way to an owner at this moment waits for the next one, and is refused to nobody.
+    town.say(&town.before).await?;
     let yields = async {
         loop {
             let said = town.health().await?;
