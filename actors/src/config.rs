@@ -11,9 +11,10 @@ pub struct Config {
     pub public_url: String,
     /// URL under which users reach this node alone, with a trailing slash: `rtm.connect` and the native `welcome` name
     /// the node that is a user's home. Empty: this node is nobody's home; `own`: the listening address, unless that is
-    /// one of this machine only and the public URL is not.
+    /// one of this machine only and the public URL is not (a node that listens on 0.0.0.0 has to be given a URL).
     pub gateway_url: String,
-    /// Nodes on which the users of one workspace are at home: what a channel says goes to no more of them.
+    /// Nodes on which the users of one workspace are at home: what a channel says goes to no more of them, as long
+    /// as clients connect where they are told.
     pub gateways_per_workspace: usize,
     /// Most commands waiting in one channel; beyond it senders are told to try again.
     pub channel_pending_max: usize,

@@ -31,6 +31,7 @@ use cluster::claims::Claims;
 use cluster::host::{FaultPoint, Host};
 use cluster::link::roles::Roles;
 use cluster::node::Node as Me;
+use cluster::placement::Door;
 use cluster::slots::Slot;
 use cluster::slots::told::ToldSlots;
 use cluster::table::Table;
@@ -114,6 +115,7 @@ pub struct Node {
     /// Slots that were claimed at the start.
     pub claimed: usize,
     root: ActorCell,
+    door: Door,
     /// The way out, where there are others.
     leave: Option<Leave>,
     /// What is known of them.
@@ -166,7 +168,8 @@ impl Node {
         let router = Router::new(pilot.clone(), config.clone(), root.clone(), lost.clone(), peers.clone());
         let others = company.as_ref().map(|company| company.board.clone());
         let tickets = Tickets::new(host.clone(), me.id.clone(), config.tickets_max, config.ticket_ms, others);
-        let charm = company.as_ref().map(|company| company.charm(&pilot, &config.gateway_url));
+        let door = Door::new(&config.gateway_url);
+        let charm = company.as_ref().map(|company| company.charm(&pilot, &door));
         let placement = Placement::new(config.clone(), charm.as_ref().map(Charm::shown));
         let context =
             Context { host: host.clone(), store, router: router.clone(), tickets, placement, config };
@@ -191,9 +194,14 @@ impl Node {
         }
         host.spawn("lost slots", replace_lost(context.clone(), lost, (relay, peers)));
         let ((tells, replaced), claimed) = (watch::channel(false), claimed.claimed);
-        let node = Self { context, gateway, me, claimed, root, leave, others, facts, tenure, replaced };
+        let node = Self { context, gateway, me, claimed, root, door, leave, others, facts, tenure, replaced };
         host.spawn("replaced", node.clone().leave_when_replaced(tells));
         Ok(node)
+    }
+
+    /// Its door is open: from here on others may send users there.
+    pub fn open_door(&self) {
+        self.door.set_open(true);
     }
 
     /// Whether it knows an owner of every slot. A node that starts with others learns of theirs when links come up.
@@ -207,6 +215,7 @@ impl Node {
     /// cursor.
     pub async fn stop(&self, window: Duration, limit: Duration) -> bool {
         let host = &self.context.host;
+        self.door.set_open(false);
         self.gateway.drain(&GoAway { reason: "restarting", window }).await;
         let drained = host
             .timeout(limit, async {
@@ -231,6 +240,7 @@ impl Node {
         metrics::counter!("waggle_node_replaced_total").increment(1);
         tracing::error!(node = %self.me.id, "another life of this node has taken its place; this one stops serving");
         self.context.host.fault(FaultPoint::Replaced);
+        self.door.set_open(false);
         self.gateway.drain(&GoAway { reason: "replaced", window: Duration::ZERO }).await;
         self.root.stop(Some("replaced".into()));
         tells.send_replace(true);

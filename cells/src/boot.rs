@@ -75,7 +75,10 @@ pub enum BootError {
     #[error("the operator's socket {0} cannot be made: {1}")]
     Operator(PathBuf, io::Error),
     /// A name belongs to one process.
-    #[error("another process took this node's name while it started; this one has served nobody")]
+    #[error(
+        "another process took this node's name while it started; this one has not opened its door to users, and peers \
+         have turned to the other one. Look which of the two is to run, and stop the other"
+    )]
     Replaced,
     /// The machine stopped meanwhile.
     #[error("the machine stopped during the start")]
@@ -138,10 +141,8 @@ impl Running {
         let drain_window = Duration::from_millis(config.node.drain_window_ms);
         let (mut node, mut sign_in) = (None, None);
         if has("gateway") || has("channels") {
-            let starting = start_settled(&host, &config, &me, store.as_ref(), company.as_ref());
-            // Without its name a node reaches nobody, and would wait for ever.
-            let starting = name_lost.run_until_cancelled(starting);
-            let (started, seeded) = starting.await.unwrap_or(Err(BootError::Replaced))?;
+            let (started, seeded) =
+                start_settled(&host, &config, &me, store.as_ref(), company.as_ref()).await?;
             sign_in = seeded.and_then(|bootstrapped| link(&ready, bootstrapped));
             let operator = directory.path().join(operator::FILE);
             let socket = operator::bind(&operator).map_err(|e| BootError::Operator(operator.clone(), e))?;
@@ -256,7 +257,10 @@ async fn start_settled(
     own: Option<&RedbStore>,
     company: Option<&Company>,
 ) -> Result<(Node, Option<Bootstrap>), BootError> {
-    let node = start_node(host, config, me, own, company).await?;
+    let name_lost = company.map(|company| company.name_lost.clone()).unwrap_or_default();
+    // Without its name a node reaches nobody, and would wait for ever.
+    let starting = name_lost.run_until_cancelled(start_node(host, config, me, own, company));
+    let node = starting.await.unwrap_or(Err(BootError::Replaced))?;
     let settling = async {
         if company.is_some() {
             meet_owners(host, &node).await;
@@ -266,6 +270,10 @@ async fn start_settled(
     let seeded = tokio::select! {
         seeded = settling => seeded?,
         () = node.replaced() => return Err(BootError::Replaced),
+        () = name_lost.cancelled() => {
+            node.kill();
+            return Err(BootError::Replaced);
+        }
     };
     Ok((node, seeded))
 }

@@ -137,8 +137,11 @@ impl Gateway {
     }
     /// From here on work is taken, by this node. A second node is ignored.
     pub fn open(&self, node: Node) {
-        drop(self.0.node.set(node));
+        let is_first = self.0.node.set(node.clone()).is_ok();
         self.set_phase(Phase::Ready);
+        if is_first {
+            node.open_door();
+        }
     }
     /// Takes no new sessions; a connection ends with its answer. Whoever asks is told that the node goes.
     pub fn drain(&self) {

@@ -21,6 +21,7 @@ use crate::{
     host::Host,
     link::{Class, roles::Role},
     node::{BootId, Node, NodeId},
+    placement::Door,
     router::Router,
     slots::Slot,
     switchboard::Switchboard,
@@ -83,8 +84,7 @@ pub struct Charm {
     met: BTreeSet<NodeId>,
     /// Those that were seen to keep the store.
     stores: BTreeSet<NodeId>,
-    /// URL under which users reach this node alone; empty when it is nobody's home.
-    gateway: Arc<str>,
+    door: Door,
 }
 
 /// A table and a cell in which nothing is to be repaired: as long as both stay so nothing is decided again.
@@ -153,15 +153,15 @@ pub struct CharmArgs {
     pub gossip: Gossip,
     /// The way to peers.
     pub board: Switchboard,
-    /// URL under which users reach this node alone; empty when it is nobody's home.
-    pub gateway: Arc<str>,
+    /// Where users reach this node alone.
+    pub door: Door,
 }
 
 impl Charm {
     /// A manager; what it is told by peers comes through the service that [`Self::sights`] answers.
     pub fn new(args: CharmArgs) -> Self {
-        let CharmArgs { host, me, members, claims, routes, gossip, board, gateway } = args;
-        let (sights, started) = (Sights::new(routes.clone()), host.monotonic());
+        let CharmArgs { host, me, members, claims, routes, gossip, board, door } = args;
+        let (sights, started) = (Sights::new(routes.clone(), board.clone()), host.monotonic());
         let (told, read, (departs, asked)) = (Told::default(), started, mpsc::channel(1));
         let (departure, is_leaving) = (Departure(departs), false);
         let cell = CellView::starting(members.clone());
@@ -188,7 +188,7 @@ impl Charm {
             fitness: Fitness::default(),
             met: BTreeSet::new(),
             stores: BTreeSet::new(),
-            gateway,
+            door,
         }
     }
 
@@ -250,6 +250,9 @@ impl Charm {
         let view = self.gossip.view();
         let (links, mut said) = (self.board.peers(), self.sights.said());
         said.retain(|observer, _| links.contains_key(observer));
+        let all = said.clone();
+        // Of a node that can own no slots only what it says of itself is of use.
+        said.retain(|observer, _| self.board.roles(observer).has(Role::Channels));
         self.met.extend(links.keys().cloned());
         let up_for = self.host.monotonic().saturating_sub(self.started);
         let agrees = |node: &NodeId| said.values().any(|sight| sight.gone.contains(node));
@@ -263,7 +266,7 @@ impl Charm {
         };
         let gone: BTreeSet<NodeId> = others.filter(is_gone).cloned().collect();
         let gone = gone.into_iter().map(|node| (node.clone(), agrees(&node))).collect();
-        let leaving = said.iter().filter(|(_, sight)| sight.is_leaving).map(|(node, _)| node.clone());
+        let leaving = all.iter().filter(|(_, sight)| sight.is_leaving).map(|(node, _)| node.clone());
         let leaving = leaving.chain(self.is_leaving.then(|| self.me.id.clone())).collect();
         let ailment = self.ailment(loop_lag, &links, &said);
         let ailing = fitness::ailing(ailment.as_ref().map(|ailment| (&self.me.id, ailment)), &said);
@@ -272,18 +275,27 @@ impl Charm {
         let gray = cell.gray_of(fitness::ailing_anywhere(ailing.clone(), &said));
         let is_cut_off = gray.contains_key(&self.me.id) && matches!(ailment, Some(Ailment::CutOff(_)));
         let cell = CellView { gray, is_cut_off, ..cell };
-        let cell = CellView { gateways: self.gateways(&cell, &said), ..cell };
+        let gateway = self.door.url();
+        let cell = CellView { gateways: self.gateways(&cell, &all, &gateway), ..cell };
         let gone: BTreeSet<NodeId> = cell.gone.keys().cloned().collect();
         let reaches = cell.lives.keys().cloned().collect();
-        let (missed, gateway) = (self.met.intersection(&gone).cloned().collect(), self.gateway.clone());
+        let missed = self.met.intersection(&gone).cloned().collect();
         (cell, Sight { gone, missed, is_leaving: self.is_leaving, ailing, reaches, gateway })
     }
 
-    /// Where users may be at home.
-    fn gateways(&self, cell: &CellView, said: &BTreeMap<NodeId, Arc<Sight>>) -> BTreeMap<NodeId, Arc<str>> {
+    /// Where users may be at home. `own`: this node's URL.
+    fn gateways(
+        &self,
+        cell: &CellView,
+        said: &BTreeMap<NodeId, Arc<Sight>>,
+        own: &Arc<str>,
+    ) -> BTreeMap<NodeId, Arc<str>> {
+        // Who owns no slots is not among those of whom some have to be taken for well.
+        let is_well =
+            |peer: &NodeId, sight: &Sight| self.members.contains(peer) || !sight.ailing.contains_key(peer);
         let speakers = said.iter().filter(|(peer, _)| self.board.roles(peer).has(Role::Gateway));
-        let theirs = speakers.map(|(peer, sight)| (peer, &sight.gateway));
-        let all = theirs.chain([(&self.me.id, &self.gateway)]);
+        let theirs = speakers.filter(|(peer, sight)| is_well(peer, sight));
+        let all = theirs.map(|(peer, sight)| (peer, &sight.gateway)).chain([(&self.me.id, own)]);
         let homes = all.filter(|(node, url)| !url.is_empty() && cell.is_fit(node));
         homes.map(|(node, url)| (node.clone(), url.clone())).collect()
     }

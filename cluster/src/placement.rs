@@ -5,6 +5,10 @@
 //! node that sees the same gateways names the same one, without a table.
 
 use crate::node::NodeId;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The home of a user among these gateways; `None` where there are none. `subset`: gateways of a workspace, at least 1.
@@ -17,6 +21,28 @@ pub fn home<'a>(
     ranked.sort_unstable_by(|a, b| b.cmp(a));
     let nearest = ranked.into_iter().take(subset.max(1)).map(|(_, node)| node);
     nearest.max_by_key(|node| (score(node, user), *node))
+}
+
+/// The door by which users reach one node alone: closed until it takes some, and from when it goes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Door {
+    url: Arc<str>,
+    is_open: Arc<AtomicBool>,
+}
+
+impl Door {
+    /// A closed one. `url`: empty for a node that is nobody's home.
+    pub fn new(url: &str) -> Self {
+        Self { url: url.into(), is_open: Arc::default() }
+    }
+    /// From here on users may be sent there, or no more.
+    pub fn set_open(&self, is_open: bool) {
+        self.is_open.store(is_open, Relaxed);
+    }
+    /// The URL as long as it is open; empty otherwise.
+    pub fn url(&self) -> Arc<str> {
+        if self.is_open.load(Relaxed) { self.url.clone() } else { Arc::default() }
+    }
 }
 
 fn score(node: &NodeId, key: &[u8]) -> u64 {

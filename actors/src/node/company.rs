@@ -15,6 +15,7 @@ use cluster::gossip::Gossip;
 use cluster::host::Host;
 use cluster::link::roles::{Role, Roles};
 use cluster::node::NodeId;
+use cluster::placement::Door;
 use cluster::slots::Slot;
 use cluster::switchboard::Switchboard;
 use std::collections::BTreeSet;
@@ -47,7 +48,7 @@ pub struct Company {
 
 impl Company {
     /// The manager of this node's slots.
-    pub(super) fn charm(&self, pilot: &Pilot, gateway_url: &str) -> Charm {
+    pub(super) fn charm(&self, pilot: &Pilot, door: &Door) -> Charm {
         Charm::new(CharmArgs {
             host: pilot.host.clone(),
             me: Arc::new(pilot.routes.me().clone()),
@@ -56,7 +57,7 @@ impl Company {
             routes: pilot.routes.clone(),
             gossip: self.gossip.clone(),
             board: self.board.clone(),
-            gateway: gateway_url.into(),
+            door: door.clone(),
         })
     }
 
@@ -77,7 +78,7 @@ impl Company {
         let talkers = Roles::of(&[Role::Gateway, Role::Channels]);
         board.offer(CHANNELS, talkers, Arc::new(channels));
         board.offer(TICKETS, Roles::of(&[Role::Gateway]), Arc::new(context.tickets.clone()));
-        board.offer(CELL, Roles::of(&[Role::Channels]), Arc::new(charm.sights()));
+        board.offer(CELL, talkers, Arc::new(charm.sights()));
         host.spawn("charm", charm.run());
         host.spawn("slots changed", follow(context.clone(), relay.clone()));
         let me = context.router.me().clone();

@@ -11,7 +11,7 @@ use crate::{
 use cluster::{
     gossip::Gossip,
     host::Host,
-    link::{LinkConfig, roles::Roles},
+    link::{LinkConfig, hello::Life, roles::Roles},
     node::{BootId, Node, NodeId},
     swim::{Address, AddressError, Identity, Swim, SwimConfig},
     switchboard::Switchboard,
@@ -34,8 +34,8 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// A process that has died holds its name no longer than this: its links are silent by then.
 const NAME_FREE_AFTER: Duration = Duration::from_secs(1);
-/// Seeds that are asked who has it.
-const ASKED_MAX: usize = 5;
+/// So many times seeds are asked who has it: one that has named somebody has to say that the name is free.
+const ROUNDS_MAX: u32 = 5;
 
 /// Why a node is not among others. Nothing runs of it.
 #[derive(Debug, thiserror::Error)]
@@ -133,31 +133,39 @@ pub(super) async fn join(
     Ok(Company { board, gossip, address, name_lost })
 }
 
-/// Makes sure that no seed knows another process by this node's name.
+/// Makes sure that no seed knows another process by this node's name. Where one has named somebody, it takes that one's
+/// word that the name is free by now.
 async fn take_name(
     host: &Host,
     me: &Node,
     links: &StreamLinks<TlsTransport>,
     seeds: Vec<String>,
 ) -> Result<(), JoinError> {
-    let mut before = None;
-    loop {
+    let mut named: Option<(Life, String)> = None;
+    for _ in 0..ROUNDS_MAX {
         let ask = async |seed: &String| Some((links.ask_holder(seed).await.ok()?, seed.clone()));
-        let said: Vec<_> =
-            join_all(seeds.iter().take(ASKED_MAX).map(ask)).await.into_iter().flatten().collect();
+        let said: Vec<_> = join_all(seeds.iter().map(ask)).await.into_iter().flatten().collect();
         if said.is_empty() && !seeds.is_empty() {
             // The first node of a cell has nobody to ask.
             tracing::info!(node = %me.id, "no seed has said whether another process has this node's name");
         }
-        let known = said.into_iter().filter_map(|(life, by)| Some((life?, by)));
-        let Some((holder, by)) = known.max_by_key(|(life, _)| *life) else { return Ok(()) };
-        // A link to a life that has died is silent after a moment.
-        if before == Some(holder) {
-            return Err(JoinError::Taken { node: me.id.clone(), holder: holder.boot, by });
+        let holds = said.iter().filter_map(|(life, by)| Some(((*life)?, by.clone())));
+        let holder = holds.max_by_key(|(life, _)| *life);
+        let is_free = match &named {
+            None => holder.is_none(),
+            Some((_, by)) => said.iter().any(|(life, seed)| life.is_none() && seed == by),
+        };
+        match holder {
+            None if is_free => return Ok(()),
+            // A link to a life that has died is silent after a moment.
+            Some((life, _)) if named.as_ref().is_some_and(|(before, _)| *before == life) => break,
+            found => named = found.or(named),
         }
-        before = Some(holder);
         host.sleep(NAME_FREE_AFTER).await;
     }
+    let taken =
+        |(holder, by): (Life, String)| JoinError::Taken { node: me.id.clone(), holder: holder.boot, by };
+    named.map_or(Ok(()), |named| Err(taken(named)))
 }
 
 /// Looks who it is when members believe this node's name to be another life's: one that is dead is of no matter. One

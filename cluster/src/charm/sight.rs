@@ -1,10 +1,11 @@
 //! What the nodes of a cell tell each other: whom they take for gone, and which slots have changed hands.
 
 use crate::{
+    link::roles::Role,
     node::{BootId, NodeId},
     router::Router,
     slots::Slot,
-    switchboard::Service,
+    switchboard::{Service, Switchboard},
     table::Owner,
 };
 use bytes::Bytes;
@@ -28,6 +29,7 @@ pub struct Sights(Arc<Shared>);
 
 struct Shared {
     routes: Router,
+    board: Switchboard,
     said: Mutex<BTreeMap<NodeId, Arc<Sight>>>,
 }
 
@@ -36,7 +38,7 @@ struct Shared {
 pub struct Sight {
     /// Whom it takes for gone.
     pub gone: BTreeSet<NodeId>,
-    /// Those of them to whom it has had a link: they are not starting.
+    /// Those of them to whom it has had a link, in whatever life of theirs: they are hardly starting.
     pub missed: BTreeSet<NodeId>,
     /// It leaves itself.
     pub is_leaving: bool,
@@ -94,8 +96,8 @@ fn encoded(what: What) -> Bytes {
 
 impl Sights {
     /// Of nobody yet. News of slots go to the table.
-    pub fn new(routes: Router) -> Self {
-        Self(Arc::new(Shared { routes, said: Mutex::default() }))
+    pub fn new(routes: Router, board: Switchboard) -> Self {
+        Self(Arc::new(Shared { routes, board, said: Mutex::default() }))
     }
     /// What each peer said last.
     pub fn said(&self) -> BTreeMap<NodeId, Arc<Sight>> {
@@ -125,7 +127,15 @@ impl Service for Sights {
             Ok(Some(What::Sight(sight))) => {
                 self.heard().insert(from.clone(), Arc::new(Sight::of_notice(sight)));
             }
-            Ok(Some(What::Slots(CellSlots { slots }))) => self.news(slots),
+            Ok(Some(What::Slots(CellSlots { slots }))) => {
+                match self.0.board.roles(from).has(Role::Channels) {
+                    true => self.news(slots),
+                    false => {
+                        metrics::counter!("waggle_calls_refused_total", "why" => "role").increment(1);
+                        tracing::warn!(peer = %from, "a node that may own no slots says who owns some");
+                    }
+                }
+            }
             Ok(None) => tracing::debug!(peer = %from, "notice of a later build"),
             Err(error) => tracing::warn!(peer = %from, %error, "notice not understood"),
         }
@@ -134,5 +144,51 @@ impl Service for Sights {
     fn peer(&self, peer: &NodeId, _: Option<BootId>) {
         // What it said in an earlier life, or before its link went, is of no use.
         self.heard().remove(peer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        host::paused,
+        link::{Class, LinkError, LinkEvent, Links, roles::Roles},
+        node::{CellId, Node},
+        table::Table,
+    };
+
+    /// Links that prove of every peer that it has this role, and carry nothing.
+    struct Proving(Role);
+
+    impl Links for Proving {
+        fn send(&self, _: &NodeId, _: Class, _: Bytes) -> Result<(), LinkError> {
+            Ok(())
+        }
+        fn next(&self) -> BoxFuture<'_, Option<LinkEvent>> {
+            std::future::pending().boxed()
+        }
+        fn roles(&self, _: &NodeId) -> Roles {
+            Roles::of(&[self.0])
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_owns_slots_is_heard_only_of_those_that_may_own_some() {
+        let node = |name: &str| Node {
+            id: NodeId::parse(name).unwrap(),
+            boot: BootId(1),
+            cell: CellId::parse("a").unwrap(),
+        };
+        let (slot, owner) = (Slot::new(7).unwrap(), Owner { node: Arc::new(node("b")), epoch: 3 });
+        for (role, expected) in [(Role::Channels, Some(&owner)), (Role::Gateway, None)] {
+            let table = Arc::new(Table::new());
+            let board = Switchboard::start(&paused::host(), Arc::new(Proving(role)));
+            let sights = Sights::new(Router::new(Arc::new(node("a")), table.clone()), board);
+            sights.notice(&owner.node.id, slots(&[(slot, owner.clone())]));
+            assert_eq!(table.now().owner(slot), expected, "{role:?}");
+            let sight = Sight { gateway: "http://b/".into(), is_leaving: true, ..Sight::default() };
+            sights.notice(&owner.node.id, sight.notice());
+            assert_eq!(*sights.said()[&owner.node.id], sight, "what it says of itself is heard, {role:?}");
+        }
     }
 }

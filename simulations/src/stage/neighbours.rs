@@ -131,7 +131,10 @@ impl Neighbours {
         loop {
             let (kept, claims, others) = (store.clone(), store.clone(), Some(company.clone()));
             match Node::start_among(host.clone(), kept, claims, config.clone(), me.clone(), others).await {
-                Ok(node) => return node,
+                Ok(node) => {
+                    node.open_door();
+                    return node;
+                }
                 Err(error) => self.world.tell(|| format!("{id} does not start yet: {error}")),
             }
             host.sleep(ASK_AGAIN).await;

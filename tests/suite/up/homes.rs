@@ -7,7 +7,7 @@ use futures::StreamExt;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::client::Options;
-use tests::harness::{Node, Program, Serve, gone, http, send, step};
+use tests::harness::{Node, Program, Serve, Starting, gone, http, send, step};
 
 const NODES: usize = 3;
 const PEOPLE: usize = 12;
@@ -22,6 +22,29 @@ fn gateways(node: &Node) -> Result<BTreeMap<String, String>> {
 async fn named(url: &str, token: &str) -> Result<String> {
     let answer = http::api(&format!("{url}api/"), "rtm.connect", token, &json!({})).await?;
     Ok(answer["url"].as_str().with_context(|| format!("no URL in {answer}"))?.to_owned())
+}
+
+/// The home of somebody, as soon as all of these nodes name the same one that is fit for it.
+async fn agreed<'a>(
+    all: &BTreeMap<String, String>,
+    asked: impl Iterator<Item = &'a String> + Clone,
+    token: &str,
+    is_fit: impl Fn(&str) -> bool,
+) -> Result<String> {
+    let agreed = async {
+        loop {
+            let mut answers = BTreeSet::new();
+            for url in asked.clone() {
+                answers.insert(home(all, &named(url, token).await?)?);
+            }
+            if answers.len() == 1
+                && let Some(home) = answers.pop_first().filter(|home| is_fit(home))
+            {
+                return anyhow::Ok(home);
+            }
+        }
+    };
+    Box::pin(step("all nodes to name the same home", agreed)).await?
 }
 
 /// Which of the gateways it leads to.
@@ -40,20 +63,7 @@ async fn every_node_names_the_same_home_and_another_one_when_that_is_gone() -> R
     for number in 0..PEOPLE {
         let person = stage.person(&format!("person{number}")).await?;
         // Nodes that have just started hear of each other one after the other.
-        let agreed = async {
-            loop {
-                let mut answers = BTreeSet::new();
-                for url in all.values() {
-                    answers.insert(home(&all, &named(url, &person.token).await?)?);
-                }
-                if answers.len() == 1
-                    && let Some(home) = answers.pop_first()
-                {
-                    return anyhow::Ok(home);
-                }
-            }
-        };
-        let home = Box::pin(step("all nodes to name the same home", agreed)).await??;
+        let home = agreed(&all, all.values(), &person.token, |_| true).await?;
         homes.insert(number, (person, home));
     }
     let dead = homes[&0].1.clone();
@@ -65,30 +75,39 @@ async fn every_node_names_the_same_home_and_another_one_when_that_is_gone() -> R
         step("RTM at home", tokio_tungstenite::connect_async(named(asked, &ann.token).await?)).await??;
     let hello = step("a frame", socket.next()).await?.context("a frame")??;
     ensure!(hello.to_text()?.contains("\"hello\""), "{hello}");
-    let native = connected(Options::new(http::socket_url(asked, "connect"), ann.token.clone())).await?;
-    assert_eq!(home(&all, &native.home())?, *ann_home, "native clients are told so, too");
+    let told = async {
+        loop {
+            let options = Options::new(http::socket_url(asked, "connect"), ann.token.clone());
+            if home(&all, &connected(options).await?.home())? == *ann_home {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    Box::pin(step("a welcome that names it, too", told)).await??;
 
     let pid = stage.node.pid_of(&dead)?;
     send(pid, libc::SIGKILL)?;
     gone(&[pid]).await?;
-    let left: BTreeMap<_, _> = all.iter().filter(|(name, _)| **name != dead).collect();
+    let left: Vec<&String> = all.iter().filter(|(name, _)| **name != dead).map(|(_, url)| url).collect();
     for (person, before) in homes.values() {
-        for url in left.values() {
-            let moved = async {
-                loop {
-                    let now = home(&all, &named(url, &person.token).await?)?;
-                    if now != dead {
-                        return anyhow::Ok(now);
-                    }
-                }
-            };
-            let now = Box::pin(step("a home that is up", moved)).await??;
-            ensure!(
-                *before == dead || now == *before,
-                "{now} is the home of somebody whose home {before} is up"
-            );
-        }
+        let is_fit = |home: &str| home != dead && (*before == dead || home == before);
+        agreed(&all, left.iter().copied(), &person.token, is_fit).await?;
     }
+
+    let again = Serve {
+        program: Program::Again(format!("{dead}/waggle.toml")),
+        data: Some(stage.node.data.clone()),
+        ..Serve::default()
+    };
+    let again = Starting::spawn(again)?;
+    let open = async {
+        while home(&all, &named(left[0], &ann.token).await?)? != dead {}
+        http::send("GET", &format!("{}readyz", all[&dead]), &[], Vec::new()).await
+    };
+    let ready = Box::pin(step("to be at home there again", open)).await??;
+    assert_eq!(ready.status, 200, "a node is a home before its door is open: {}", ready.text());
+    assert_eq!(again.ready().await?.stop().await?, 0);
+    agreed(&all, left.iter().copied(), &ann.token, |home| home != dead).await?;
     Ok(())
 }
 
