@@ -1,15 +1,23 @@
 //! P19: envelopes a second of 128 bytes over one link, with mutual TLS as shipped, beside the same bytes over a bare
-//! TCP stream in the same run.
+//! TCP stream and beside remote actors in the same run; how long a call takes, and what a peer costs that takes
+//! nothing.
 //!
-//! `cargo bench -p cells --bench links -- REPEATS`. Prints a line of JSON a repeat.
+//! `cargo bench -p cells --bench links -- REPEATS`. Prints a line of JSON a repeat, and one at the end.
+
+mod remote_actors;
 
 use bytes::{Bytes, BytesMut};
 use cells::credentials::{Authority, Credentials};
 use cells::links::{StreamLinks, tls::TlsTransport};
 use cells::machine::{Machine, Threads};
 use cluster::host::Host;
+use cluster::link::roles::Roles;
 use cluster::link::{Class, LinkConfig, LinkError, LinkEvent, Links};
 use cluster::node::{BootId, CellId, Node, NodeId};
+use cluster::switchboard::{Service, Switchboard};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use remote_actors::Remote;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,29 +33,128 @@ const BATCH: usize = 256;
 /// How long a sender rests whose queue is full.
 const REST: Duration = Duration::from_micros(50);
 
+/// Calls one after the other, and their longest time.
+const CALLS: usize = 2000;
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// The switchboard's number of the echo.
+const ECHO: u32 = 99;
+/// Bytes of a page of memory.
+const PAGE: u64 = 4096;
+
 type Failure = Box<dyn Error + Send + Sync>;
 type TlsLinks = Arc<StreamLinks<TlsTransport>>;
 
+/// The middle and the end of times, in microseconds.
+pub struct Figures {
+    p50_us: u128,
+    p99_us: u128,
+}
+
+impl Figures {
+    /// Of as many as there are, at least one.
+    pub fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let at = |share: usize| times[times.len() * share / 100].as_micros();
+        Self { p50_us: at(50), p99_us: at(99) }
+    }
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> Result<u64, Failure> {
+    let said = std::fs::read_to_string("/proc/self/statm")?;
+    Ok(said.split(' ').nth(1).ok_or("no figure")?.parse::<u64>()? * PAGE)
+}
+
 fn main() -> Result<(), Failure> {
+    let mut words = std::env::args().skip_while(|word| word != remote_actors::PEER).skip(1);
+    if let Some(port) = words.next() {
+        return remote_actors::be_peer(port.parse()?);
+    }
     let repeats = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(3);
     let machine = Machine::start(Threads::default())?;
     let host = machine.host();
     machine.block_on(async {
-        let (from, to, peer) = pair(&host).await?;
+        let (from, to, peer) = linked(&host).await?;
+        let remote = Remote::start(&host).await?;
         for repeat in 0..repeats {
             let bare = bare(&host).await?;
             let link = link(&host, &from, &to, &peer).await?;
             println!(
-                "{{\"row\":\"P19\",\"repeat\":{repeat},\"link_per_s\":{:.0},\"bare_per_s\":{:.0}}}",
+                "{{\"row\":\"P19\",\"repeat\":{repeat},\"link_per_s\":{:.0},\"bare_per_s\":{:.0},\
+                 \"actors_per_s\":{:.0}}}",
                 ENVELOPES as f64 / link.as_secs_f64(),
-                ENVELOPES as f64 / bare.as_secs_f64()
+                ENVELOPES as f64 / bare.as_secs_f64(),
+                remote.per_s(&host).await?
             );
         }
+        let (taken, grown) = unread(&host, &from, &peer).await?;
+        let (ours, theirs) = (calls(&host).await?, remote.calls(&host).await?);
+        let (casts, swollen) = remote.frozen()?;
+        println!(
+            "{{\"row\":\"lanes\",\"link_call_p50_us\":{},\"link_call_p99_us\":{},\"actors_call_p50_us\":{},\
+             \"actors_call_p99_us\":{},\"link_unread\":{taken},\"link_unread_bytes\":{grown},\
+             \"actors_unread\":{casts},\"actors_unread_bytes\":{swollen}}}",
+            ours.p50_us, ours.p99_us, theirs.p50_us, theirs.p99_us
+        );
         Ok(())
     })
 }
 
+/// What a peer that takes nothing costs: envelopes that are taken for it until one is refused, and bytes of memory.
+async fn unread(host: &Host, from: &TlsLinks, peer: &NodeId) -> Result<(u64, u64), Failure> {
+    let (before, payload, mut taken) = (resident()?, Bytes::from(vec![7; BYTES]), 0);
+    // What is refused for lack of room is on its way for a moment: the end is when nothing has moved for long.
+    let mut full = 0;
+    while full < 1000 {
+        match from.send(peer, Class::Normal, Bytes::copy_from_slice(&payload)) {
+            Ok(()) => (taken, full) = (taken + 1, 0),
+            Err(LinkError::Full) => {
+                full += 1;
+                host.sleep(REST).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((taken, resident()?.saturating_sub(before)))
+}
+
+/// Says back what it is told.
+struct Echo;
+
+impl Service for Echo {
+    fn call(&self, _: &NodeId, body: Bytes) -> BoxFuture<'static, Bytes> {
+        async { body }.boxed()
+    }
+    fn notice(&self, _: &NodeId, _: Bytes) {}
+    fn peer(&self, _: &NodeId, _: Option<BootId>) {}
+}
+
+/// Times from a question to its answer over a link.
+async fn calls(host: &Host) -> Result<Figures, Failure> {
+    let (from, to, peer) = pair(host).await?;
+    let (asks, answers) = (Switchboard::start(host, from), Switchboard::start(host, to));
+    answers.offer(ECHO, Roles::ALL, Arc::new(Echo));
+    while !asks.peers().contains_key(&peer) || answers.peers().is_empty() {
+        host.sleep(REST).await;
+    }
+    let mut times = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let (began, body) = (host.monotonic(), Bytes::from(vec![7; BYTES]));
+        asks.call(&peer, Class::Urgent, ECHO, body, ANSWERED_WITHIN).await?;
+        times.push(host.monotonic() - began);
+    }
+    Ok(Figures::of(times))
+}
+
 /// Two nodes with a link between them, and the name of the second.
+async fn linked(host: &Host) -> Result<(TlsLinks, TlsLinks, NodeId), Failure> {
+    let (from, to, peer) = pair(host).await?;
+    while !matches!(from.next().await, Some(LinkEvent::Up { .. })) {}
+    while !matches!(to.next().await, Some(LinkEvent::Up { .. })) {}
+    Ok((from, to, peer))
+}
+
+/// Two nodes of which the first meets the second.
 async fn pair(host: &Host) -> Result<(TlsLinks, TlsLinks, NodeId), Failure> {
     let (authority, kept) = Authority::make(host.now_us())?;
     let mut nodes = Vec::new();
@@ -63,8 +170,6 @@ async fn pair(host: &Host) -> Result<(TlsLinks, TlsLinks, NodeId), Failure> {
     let (to, peer, address) = nodes.pop().ok_or("two were made")?;
     let (from, ..) = nodes.pop().ok_or("two were made")?;
     from.meet(&peer, address);
-    while !matches!(from.next().await, Some(LinkEvent::Up { .. })) {}
-    while !matches!(to.next().await, Some(LinkEvent::Up { .. })) {}
     Ok((from, to, peer))
 }
 
