@@ -32,8 +32,7 @@ const BYTES: usize = 128;
 const BATCH: usize = 256;
 /// How long a sender rests whose queue is full.
 const REST: Duration = Duration::from_micros(50);
-
-/// Calls one after the other, and their longest time.
+/// Calls whose times are taken, and the longest time of one.
 const CALLS: usize = 2000;
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// The switchboard's number of the echo.
@@ -51,11 +50,20 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Of as many as there are, at least one.
-    pub fn of(mut times: Vec<Duration>) -> Self {
+    /// Of calls one after the other.
+    pub async fn of(
+        host: &Host,
+        mut call: impl AsyncFnMut() -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
+        let mut times = Vec::with_capacity(CALLS);
+        for _ in 0..CALLS {
+            let began = host.monotonic();
+            call().await?;
+            times.push(host.monotonic() - began);
+        }
         times.sort_unstable();
-        let at = |share: usize| times[times.len() * share / 100].as_micros();
-        Self { p50_us: at(50), p99_us: at(99) }
+        let at = |share: usize| times[CALLS * share / 100].as_micros();
+        Ok(Self { p50_us: at(50), p99_us: at(99) })
     }
 }
 
@@ -100,13 +108,13 @@ fn main() -> Result<(), Failure> {
     })
 }
 
-/// What a peer that takes nothing costs: envelopes that are taken for it until one is refused, and bytes of memory.
+/// What a peer that takes nothing costs: envelopes that are taken for it until all are refused, and bytes of memory.
 async fn unread(host: &Host, from: &TlsLinks, peer: &NodeId) -> Result<(u64, u64), Failure> {
-    let (before, payload, mut taken) = (resident()?, Bytes::from(vec![7; BYTES]), 0);
+    let (before, mut taken) = (resident()?, 0);
     // What is refused for lack of room is on its way for a moment: the end is when nothing has moved for long.
     let mut full = 0;
     while full < 1000 {
-        match from.send(peer, Class::Normal, Bytes::copy_from_slice(&payload)) {
+        match from.send(peer, Class::Normal, Bytes::from(vec![7; BYTES])) {
             Ok(()) => (taken, full) = (taken + 1, 0),
             Err(LinkError::Full) => {
                 full += 1;
@@ -137,13 +145,12 @@ async fn calls(host: &Host) -> Result<Figures, Failure> {
     while !asks.peers().contains_key(&peer) || answers.peers().is_empty() {
         host.sleep(REST).await;
     }
-    let mut times = Vec::with_capacity(CALLS);
-    for _ in 0..CALLS {
-        let (began, body) = (host.monotonic(), Bytes::from(vec![7; BYTES]));
+    let call = async || {
+        let body = Bytes::from(vec![7; BYTES]);
         asks.call(&peer, Class::Urgent, ECHO, body, ANSWERED_WITHIN).await?;
-        times.push(host.monotonic() - began);
-    }
-    Ok(Figures::of(times))
+        Ok(())
+    };
+    Figures::of(host, call).await
 }
 
 /// Two nodes with a link between them, and the name of the second.

@@ -14,8 +14,6 @@ use std::time::Duration;
 pub const PEER: &str = "peer";
 /// Casts of a repeat: nothing bounds how many wait.
 const CASTS: u64 = 300_000;
-/// Calls one after the other.
-const CALLS: usize = 2000;
 /// Casts to a peer that does nothing.
 const CASTS_TO_FROZEN: u64 = 1_000_000;
 const GROUP: &str = "counters";
@@ -108,20 +106,18 @@ impl Remote {
 
     /// Times from a question to its answer.
     pub async fn calls(&self, host: &Host) -> Result<Figures, Failure> {
-        let mut times = Vec::with_capacity(CALLS);
-        for _ in 0..CALLS {
-            let began = host.monotonic();
+        let call = async || {
             call!(self.counter, Ask::Echo, vec![7; BYTES])?;
-            times.push(host.monotonic() - began);
-        }
-        Ok(Figures::of(times))
+            Ok(())
+        };
+        Figures::of(host, call).await
     }
 
     /// What a peer that does nothing more costs: casts that were taken for it, of so many, and bytes of memory.
     pub fn frozen(mut self) -> Result<(u64, u64), Failure> {
+        let before = super::resident()?;
         let stopped = Command::new("kill").args(["-STOP", &self.peer.id().to_string()]).status()?;
         assert!(stopped.success(), "the peer is stopped");
-        let before = super::resident()?;
         let cast = |_: &u64| self.counter.cast(Ask::Envelope(vec![7; BYTES])).is_ok();
         let taken = (0..CASTS_TO_FROZEN).filter(cast).count() as u64;
         let grown = super::resident()?.saturating_sub(before);

@@ -163,9 +163,8 @@ async fn take_name(
         }
         host.sleep(NAME_FREE_AFTER).await;
     }
-    let taken =
-        |(holder, by): (Life, String)| JoinError::Taken { node: me.id.clone(), holder: holder.boot, by };
-    named.map_or(Ok(()), |named| Err(taken(named)))
+    let taken = |(holder, by): (Life, _)| JoinError::Taken { node: me.id.clone(), holder: holder.boot, by };
+    named.map(taken).map_or(Ok(()), Err)
 }
 
 /// Looks who it is when members believe this node's name to be another life's: one that is dead is of no matter. One

@@ -76,23 +76,25 @@ async fn every_node_names_the_same_home_and_another_one_when_that_is_gone() -> R
         step("RTM at home", tokio_tungstenite::connect_async(named(asked, &ann.token).await?)).await??;
     let hello = step("a frame", socket.next()).await?.context("a frame")??;
     ensure!(hello.to_text()?.contains("\"hello\""), "{hello}");
-    let told = async {
-        loop {
-            let options = Options::new(http::socket_url(asked, "connect"), ann.token.clone());
-            if home(&all, &connected(options).await?.home()).as_ref() == Some(ann_home) {
-                return anyhow::Ok(());
-            }
-        }
-    };
-    Box::pin(step("a welcome that names it, too", told)).await??;
+    let native = connected(Options::new(http::socket_url(asked, "connect"), ann.token.clone())).await?;
+    assert_eq!(home(&all, &native.home()).as_ref(), Some(ann_home), "native clients are told so, too");
 
     let pid = stage.node.pid_of(&dead)?;
     send(pid, libc::SIGKILL)?;
     gone(&[pid]).await?;
     let left: Vec<&String> = all.iter().filter(|(name, _)| **name != dead).map(|(_, url)| url).collect();
     for (person, before) in homes.values() {
-        let is_fit = |home: &str| home != dead && (*before == dead || home == before);
-        agreed(&all, left.iter().copied(), &person.token, is_fit).await?;
+        if *before == dead {
+            agreed(&all, left.iter().copied(), &person.token, |home| home != dead).await?;
+            continue;
+        }
+        for url in &left {
+            let now = home(&all, &named(url, &person.token).await?);
+            ensure!(
+                now.as_ref() == Some(before),
+                "{now:?} is the home of somebody whose home {before} is up"
+            );
+        }
     }
 
     let again = Serve {
