@@ -201,7 +201,7 @@ impl Node {
 
     /// Its door is open: from here on others may send users there.
     pub fn open_door(&self) {
-        self.door.set_open(true);
+        self.door.open();
     }
 
     /// Whether it knows an owner of every slot. A node that starts with others learns of theirs when links come up.
@@ -215,11 +215,11 @@ impl Node {
     /// cursor.
     pub async fn stop(&self, window: Duration, limit: Duration) -> bool {
         let host = &self.context.host;
-        self.door.set_open(false);
         self.gateway.drain(&GoAway { reason: "restarting", window }).await;
         let drained = host
             .timeout(limit, async {
-                // Who has been replaced has nothing to hand over.
+                // Who leaves says so: from then on others send no users here. Who has been replaced has done that,
+                // and has nothing to hand over.
                 if let Some(leave) = self.leave.as_ref().filter(|_| !*self.replaced.borrow()) {
                     leave.hand_over(host).await;
                 }
@@ -240,7 +240,7 @@ impl Node {
         metrics::counter!("waggle_node_replaced_total").increment(1);
         tracing::error!(node = %self.me.id, "another life of this node has taken its place; this one stops serving");
         self.context.host.fault(FaultPoint::Replaced);
-        self.door.set_open(false);
+        self.door.close();
         self.gateway.drain(&GoAway { reason: "replaced", window: Duration::ZERO }).await;
         self.root.stop(Some("replaced".into()));
         tells.send_replace(true);

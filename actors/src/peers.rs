@@ -14,7 +14,7 @@ use bytes::Bytes;
 use cluster::link::Class;
 use cluster::node::{BootId, NodeId};
 use cluster::slots::Slot;
-use cluster::switchboard::{CallError, Service, Switchboard};
+use cluster::switchboard::{CallError, Linked, Service, Switchboard};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,7 +150,9 @@ impl Peers {
             _ => {
                 let sink = GatewaySink::to(self.peer(node));
                 let listening = Listening { boot, sink: sink.clone(), anew: BTreeSet::new() };
-                gateways.insert(node.clone(), listening);
+                if let Some(earlier) = gateways.insert(node.clone(), listening) {
+                    earlier.sink.end();
+                }
                 sink
             }
         }
@@ -263,14 +265,16 @@ impl Service for PeerService {
         }
     }
 
-    fn peer(&self, peer: &NodeId, boot: Option<BootId>) {
-        match boot {
+    fn peer(&self, peer: &NodeId, up: Option<Linked>) {
+        match up {
             // What its channels told meanwhile did not come: listen anew.
             Some(_) if cluster::planted!(NotRenewedOnLink) => {}
             Some(_) => self.listen_anew(self.router.slots_of(peer)),
             // It listens anew when it is back.
             None => {
-                self.peers.gateways().remove(peer);
+                if let Some(known) = self.peers.gateways().remove(peer) {
+                    known.sink.end();
+                }
                 self.router.forget_gateway(peer);
             }
         }

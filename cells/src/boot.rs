@@ -2,6 +2,7 @@
 
 mod company;
 mod directory;
+mod inquiry;
 mod ready;
 
 pub use company::JoinError;
@@ -76,8 +77,8 @@ pub enum BootError {
     Operator(PathBuf, io::Error),
     /// A name belongs to one process.
     #[error(
-        "another process took this node's name while it started; this one has not opened its door to users, and peers \
-         have turned to the other one. Look which of the two is to run, and stop the other"
+        "another process took this node's name while this one started, and is the node by now. This one has taken no \
+         users, owns no channels, and ends. If it was the one that was to run: stop the other one, and start it again"
     )]
     Replaced,
     /// The machine stopped meanwhile.

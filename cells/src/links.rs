@@ -371,11 +371,11 @@ impl<T: Transport> Shared<T> {
         state.made += 1;
         let (number, wake) = (state.made, Arc::new(Notify::new()));
         let lane = Lane::new(self.config, self.now());
-        let connection = Connection { number, life, lane, wake: wake.clone(), roles };
+        let connection = Connection { number, life, lane, wake: wake.clone() };
         if let Some(replaced) = state.connections.insert(peer.clone(), connection) {
             replaced.wake.notify_one();
         }
-        state.inbox.up(peer, life.boot);
+        state.inbox.up(peer, life.boot, roles);
         drop(state);
         tracing::info!(%peer, boot = %life.boot, %roles, "link up");
         self.heard.notify_one();
@@ -422,10 +422,6 @@ impl<T: Transport> Shared<T> {
 }
 
 impl<T: Transport> Links for StreamLinks<T> {
-    fn roles(&self, peer: &NodeId) -> Roles {
-        self.0.state().connections.get(peer).map_or(Roles::NONE, |connection| connection.roles)
-    }
-
     fn send(&self, peer: &NodeId, class: Class, payload: Bytes) -> Result<(), LinkError> {
         let mut state = self.0.state();
         let connection = state.connections.get_mut(peer).ok_or(LinkError::Down)?;

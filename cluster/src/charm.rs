@@ -19,7 +19,10 @@ use crate::{
     fence::ClaimDenied,
     gossip::Gossip,
     host::Host,
-    link::{Class, roles::Role},
+    link::{
+        Class,
+        roles::{Role, Roles},
+    },
     node::{BootId, Node, NodeId},
     placement::Door,
     router::Router,
@@ -32,7 +35,7 @@ use balance::Balance;
 use fitness::{Ailment, Around, Fitness};
 use futures::future::{Either, select};
 use known::Known;
-use sight::{CELL, Sight, Sights};
+use sight::{CELL, Said, Sight, Sights};
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
@@ -161,7 +164,7 @@ impl Charm {
     /// A manager; what it is told by peers comes through the service that [`Self::sights`] answers.
     pub fn new(args: CharmArgs) -> Self {
         let CharmArgs { host, me, members, claims, routes, gossip, board, door } = args;
-        let (sights, started) = (Sights::new(routes.clone(), board.clone()), host.monotonic());
+        let (sights, started) = (Sights::new(routes.clone()), host.monotonic());
         let (told, read, (departs, asked)) = (Told::default(), started, mpsc::channel(1));
         let (departure, is_leaving) = (Departure(departs), false);
         let cell = CellView::starting(members.clone());
@@ -248,11 +251,15 @@ impl Charm {
     /// The cell as this node sees it, and what it tells peers of that.
     fn look(&mut self, loop_lag: Duration) -> (CellView, Sight) {
         let view = self.gossip.view();
-        let (links, mut said) = (self.board.peers(), self.sights.said());
-        said.retain(|observer, _| links.contains_key(observer));
-        let all = said.clone();
+        let links = self.board.peers();
+        let said_by = |roles| {
+            let mut said = self.sights.said_by(roles);
+            said.retain(|speaker, _| links.contains_key(speaker));
+            said
+        };
         // Of a node that can own no slots only what it says of itself is of use.
-        said.retain(|observer, _| self.board.roles(observer).has(Role::Channels));
+        let (said, by_all) = (said_by(Roles::of(&[Role::Channels])), said_by(Roles::ALL));
+        let by_gateways = said_by(Roles::of(&[Role::Gateway]));
         self.met.extend(links.keys().cloned());
         let up_for = self.host.monotonic().saturating_sub(self.started);
         let agrees = |node: &NodeId| said.values().any(|sight| sight.gone.contains(node));
@@ -266,51 +273,39 @@ impl Charm {
         };
         let gone: BTreeSet<NodeId> = others.filter(is_gone).cloned().collect();
         let gone = gone.into_iter().map(|node| (node.clone(), agrees(&node))).collect();
-        let leaving = all.iter().filter(|(_, sight)| sight.is_leaving).map(|(node, _)| node.clone());
+        let leaving = by_all.iter().filter(|(_, sight)| sight.is_leaving).map(|(node, _)| node.clone());
         let leaving = leaving.chain(self.is_leaving.then(|| self.me.id.clone())).collect();
-        let ailment = self.ailment(loop_lag, &links, &said);
-        let ailing = fitness::ailing(ailment.as_ref().map(|ailment| (&self.me.id, ailment)), &said);
+        let ailment = self.ailment(loop_lag, &links, (&said, &by_all));
+        let ailing = fitness::ailing(ailment.as_ref().map(|ailment| (&self.me.id, ailment)), &by_all);
         let cell =
             CellView { lives: links, gone, leaving, loop_lag, ..CellView::starting(self.members.clone()) };
         let gray = cell.gray_of(fitness::ailing_anywhere(ailing.clone(), &said));
-        let is_cut_off = gray.contains_key(&self.me.id) && matches!(ailment, Some(Ailment::CutOff(_)));
-        let cell = CellView { gray, is_cut_off, ..cell };
+        let cell = CellView { gray, ..cell };
+        let is_cut_off = cell.gray.contains_key(&self.me.id) && matches!(ailment, Some(Ailment::CutOff(_)));
+        let is_cut_off = is_cut_off && by_gateways.keys().any(|gateway| cell.is_fit(gateway));
         let gateway = self.door.url();
-        let cell = CellView { gateways: self.gateways(&cell, &all, &gateway), ..cell };
+        let homes = by_gateways.iter().map(|(peer, sight)| (peer, &sight.gateway));
+        let homes = homes.chain([(&self.me.id, &gateway)]);
+        let homes = homes.filter(|(node, url)| !url.is_empty() && cell.is_fit(node));
+        let gateways = homes.map(|(node, url)| (node.clone(), url.clone())).collect();
+        let cell = CellView { is_cut_off, gateways, ..cell };
         let gone: BTreeSet<NodeId> = cell.gone.keys().cloned().collect();
         let reaches = cell.lives.keys().cloned().collect();
         let missed = self.met.intersection(&gone).cloned().collect();
         (cell, Sight { gone, missed, is_leaving: self.is_leaving, ailing, reaches, gateway })
     }
 
-    /// Where users may be at home. `own`: this node's URL.
-    fn gateways(
-        &self,
-        cell: &CellView,
-        said: &BTreeMap<NodeId, Arc<Sight>>,
-        own: &Arc<str>,
-    ) -> BTreeMap<NodeId, Arc<str>> {
-        // Who owns no slots is not among those of whom some have to be taken for well.
-        let is_well =
-            |peer: &NodeId, sight: &Sight| self.members.contains(peer) || !sight.ailing.contains_key(peer);
-        let speakers = said.iter().filter(|(peer, _)| self.board.roles(peer).has(Role::Gateway));
-        let theirs = speakers.filter(|(peer, sight)| is_well(peer, sight));
-        let all = theirs.map(|(peer, sight)| (peer, &sight.gateway)).chain([(&self.me.id, own)]);
-        let homes = all.filter(|(node, url)| !url.is_empty() && cell.is_fit(node));
-        homes.map(|(node, url)| (node.clone(), url.clone())).collect()
-    }
-
-    /// What makes this node unfit to own slots.
+    /// What makes this node serve badly. `said`: by peers that may own slots, and by all.
     fn ailment(
         &mut self,
         loop_lag: Duration,
         links: &BTreeMap<NodeId, BootId>,
-        said: &BTreeMap<NodeId, Arc<Sight>>,
+        (said, by_all): (&Said, &Said),
     ) -> Option<Ailment> {
         let keeps = |peer: &&NodeId| self.board.roles(peer).has(Role::Store);
         self.stores.extend(links.keys().filter(keeps).cloned());
         let (me, members, stores) = (&self.me.id, &self.members, &self.stores);
-        let around = Around { me, members, stores, links, said };
+        let around = Around { me, members, stores, links, said, by_all };
         self.fitness.look(self.host.monotonic(), loop_lag, &around).cloned()
     }
 
@@ -443,3 +438,6 @@ fn is_worth_a_word(denied: &ClaimDenied) -> bool {
         ClaimDenied::OneObserver { .. } | ClaimDenied::Minority { .. } | ClaimDenied::LoopLag { .. }
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,9 +42,10 @@ pub struct CellView {
     pub gone: BTreeMap<NodeId, bool>,
     /// Nodes that hand their slots over and take none.
     pub leaving: BTreeSet<NodeId>,
-    /// Nodes that are up and not fit to own slots, and what is wrong with them: others take theirs.
+    /// Nodes that are up and serve badly, and what is wrong with them: others take their slots.
     pub gray: BTreeMap<NodeId, String>,
-    /// This node is gray because others reach what it does not: its users are served better elsewhere.
+    /// This node is gray because others reach what it does not, and there is another gateway: its users are served
+    /// better there.
     pub is_cut_off: bool,
     /// Where users may be at home, this node included: URLs of the gateways that are up, stay and are well.
     pub gateways: BTreeMap<NodeId, Arc<str>>,
@@ -88,15 +89,19 @@ impl CellView {
         (members, lives, gone) == (&other.members, &other.lives, &other.gone)
             && (leaving, gray) == (&other.leaving, &other.gray)
     }
-    /// Of those that say they are not fit to own slots, those that are taken at their word: at most half of the
-    /// members are gone or gray, so that somebody is left who owns the slots. Every node picks the same ones: whoever
-    /// only this node takes for gone has said so to another.
-    pub fn gray_of(&self, mut ailing: BTreeMap<NodeId, String>) -> BTreeMap<NodeId, String> {
-        ailing.retain(|node, _| self.members.contains(node) && self.gone.get(node) != Some(&true));
+    /// Of those that say that they serve badly, those that are taken at their word: at most half of the members are
+    /// gone or gray, so that somebody is left who owns the slots. Nodes that hear the same of each other pick the same
+    /// ones, also of members that only some of them take for gone: those are counted once, as gray. Where one hears
+    /// less for a while, two may differ over the last that there is room for; rows change by compare-and-set whoever
+    /// is right.
+    pub fn gray_of(&self, ailing: BTreeMap<NodeId, String>) -> BTreeMap<NodeId, String> {
+        let is_member = |(node, _): &(NodeId, String)| self.members.contains(node);
+        let (mut members, others): (BTreeMap<_, _>, BTreeMap<_, _>) = ailing.into_iter().partition(is_member);
+        members.retain(|node, _| self.gone.get(node) != Some(&true));
         let gone =
-            self.members.iter().filter(|node| self.gone.contains_key(*node) && !ailing.contains_key(*node));
+            self.gone.keys().filter(|node| self.members.contains(*node) && !members.contains_key(*node));
         let room = (self.members.len() / 2).saturating_sub(gone.count());
-        ailing.into_iter().take(room).collect()
+        others.into_iter().chain(members.into_iter().take(room)).collect()
     }
     /// Configured members that are up in our view.
     pub fn members_up(&self) -> usize {

@@ -152,6 +152,8 @@ pub enum LinkEvent {
         peer: NodeId,
         /// Which life.
         boot: BootId,
+        /// What it was proved to be; all roles where links prove nothing.
+        roles: Roles,
     },
     /// A frame.
     Frame {
@@ -178,8 +180,4 @@ pub trait Links: Send + Sync + 'static {
     /// The next event, urgent frames first; `None` when this node's links are closed for good. One task calls
     /// it.
     fn next(&self) -> BoxFuture<'_, Option<LinkEvent>>;
-    /// What the peer that is up now was proved to be; all roles where links prove nothing.
-    fn roles(&self, _peer: &NodeId) -> Roles {
-        Roles::ALL
-    }
 }

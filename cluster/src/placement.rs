@@ -23,25 +23,38 @@ pub fn home<'a>(
     nearest.max_by_key(|node| (score(node, user), *node))
 }
 
-/// The door by which users reach one node alone: closed until it takes some, and from when it goes. Cheap to clone.
+/// The door by which users reach one node alone: it is opened once, when the node takes users, and closed for good when
+/// another process has the node's place. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Door {
     url: Arc<str>,
-    is_open: Arc<AtomicBool>,
+    at: Arc<At>,
+}
+
+/// Which of the two has happened.
+#[derive(Debug, Default)]
+struct At {
+    opened: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl Door {
-    /// A closed one. `url`: empty for a node that is nobody's home.
+    /// One that is not open yet. `url`: empty for a node that is nobody's home.
     pub fn new(url: &str) -> Self {
-        Self { url: url.into(), is_open: Arc::default() }
+        Self { url: url.into(), at: Arc::default() }
     }
-    /// From here on users may be sent there, or no more.
-    pub fn set_open(&self, is_open: bool) {
-        self.is_open.store(is_open, Relaxed);
+    /// From here on users may be sent there, unless it was closed already.
+    pub fn open(&self) {
+        self.at.opened.store(true, Relaxed);
+    }
+    /// Nobody is sent there any more.
+    pub fn close(&self) {
+        self.at.closed.store(true, Relaxed);
     }
     /// The URL as long as it is open; empty otherwise.
     pub fn url(&self) -> Arc<str> {
-        if self.is_open.load(Relaxed) { self.url.clone() } else { Arc::default() }
+        let is_open = self.at.opened.load(Relaxed) && !self.at.closed.load(Relaxed);
+        if is_open { self.url.clone() } else { Arc::default() }
     }
 }
 
@@ -101,6 +114,22 @@ mod tests {
                 "{count} gateways: {moved} moved, share {share}"
             );
         }
+    }
+
+    #[test]
+    fn a_door_opens_once_and_is_closed_for_good() {
+        let door = Door::new("http://a/");
+        let (another, url) = (door.clone(), |door: &Door| door.url().to_string());
+        assert_eq!(url(&door), "");
+        another.open();
+        assert_eq!(url(&door), "http://a/");
+        another.close();
+        door.open();
+        assert_eq!((url(&door), url(&another)), (String::new(), String::new()));
+        let door = Door::new("http://a/");
+        door.close();
+        door.open();
+        assert_eq!(url(&door), "", "who goes before it has come");
     }
 
     #[test]

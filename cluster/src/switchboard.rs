@@ -35,9 +35,18 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, from: &NodeId, body: Bytes) -> BoxFuture<'static, Bytes>;
     /// Takes a notice. Must not wait.
     fn notice(&self, from: &NodeId, body: Bytes);
-    /// A peer's link is up, in this life, or (`None`) down: what is kept for its last connection is of no use any more.
-    /// Must not wait.
-    fn peer(&self, peer: &NodeId, boot: Option<BootId>);
+    /// A peer's link is up, or (`None`) down: what is kept for its last connection is of no use any more. Must not
+    /// wait.
+    fn peer(&self, peer: &NodeId, up: Option<Linked>);
+}
+
+/// A peer whose link is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Linked {
+    /// In which life.
+    pub boot: BootId,
+    /// What it was proved to be.
+    pub roles: Roles,
 }
 
 /// Why a call has no answer.
@@ -85,7 +94,7 @@ struct Shared {
 #[derive(Default)]
 struct Offers {
     services: BTreeMap<u32, Offer>,
-    up: BTreeMap<NodeId, BootId>,
+    up: BTreeMap<NodeId, Linked>,
     /// Links that have come up so far.
     ups: u64,
 }
@@ -115,18 +124,18 @@ impl Switchboard {
     /// are there already, of whatever role.
     pub fn offer(&self, number: u32, takers: Roles, service: Arc<dyn Service>) {
         let mut offers = self.offers();
-        offers.up.iter().for_each(|(peer, boot)| service.peer(peer, Some(*boot)));
+        offers.up.iter().for_each(|(peer, met)| service.peer(peer, Some(*met)));
         offers.services.insert(number, Offer { takers, service });
     }
 
-    /// What a peer was proved to be.
+    /// What a peer was proved to be; nothing, of one without a link.
     pub fn roles(&self, peer: &NodeId) -> Roles {
-        self.0.links.roles(peer)
+        self.offers().up.get(peer).map_or(Roles::NONE, |met| met.roles)
     }
 
     /// Peers whose links are up, each in its life.
     pub fn peers(&self) -> BTreeMap<NodeId, BootId> {
-        self.offers().up.clone()
+        self.offers().up.iter().map(|(peer, met)| (peer.clone(), met.boot)).collect()
     }
 
     /// Calls a service of a peer. It is on its way, behind what was sent before in this class, when this returns: the
@@ -249,13 +258,12 @@ impl Hearing {
     async fn run(mut self) {
         while let Some(event) = self.board.0.links.next().await {
             match event {
-                LinkEvent::Up { peer, boot } => {
-                    let places = Arc::new(Semaphore::new(SERVED_MAX));
-                    let (assembly, roles) = (Default::default(), self.board.roles(&peer));
+                LinkEvent::Up { peer, boot, roles } => {
+                    let (assembly, places) = (Default::default(), Arc::new(Semaphore::new(SERVED_MAX)));
                     self.peers.insert(peer.clone(), Peer { assembly, places, roles });
-                    let mut offers = self.board.offers();
-                    offers.services.values().for_each(|offer| offer.service.peer(&peer, Some(boot)));
-                    offers.up.insert(peer, boot);
+                    let (mut offers, met) = (self.board.offers(), Linked { boot, roles });
+                    offers.services.values().for_each(|offer| offer.service.peer(&peer, Some(met)));
+                    offers.up.insert(peer, met);
                     offers.ups += 1;
                 }
                 LinkEvent::Down { peer, .. } => {

@@ -14,7 +14,7 @@ use cluster::host::Host;
 use cluster::link::roles::Roles;
 use cluster::link::{Class, LinkConfig, LinkError, LinkEvent, Links};
 use cluster::node::{BootId, CellId, Node, NodeId};
-use cluster::switchboard::{Service, Switchboard};
+use cluster::switchboard::{Linked, Service, Switchboard};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use remote_actors::Remote;
@@ -35,6 +35,10 @@ const REST: Duration = Duration::from_micros(50);
 /// Calls whose times are taken, and the longest time of one.
 const CALLS: usize = 2000;
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// The longest time of a part: each is over in seconds.
+const DONE_WITHIN: Duration = Duration::from_secs(120);
+/// Envelopes for a peer that takes nothing, at most.
+const UNREAD_MAX: u64 = 1_000_000;
 /// The switchboard's number of the echo.
 const ECHO: u32 = 99;
 /// Bytes of a page of memory.
@@ -82,21 +86,21 @@ fn main() -> Result<(), Failure> {
     let machine = Machine::start(Threads::default())?;
     let host = machine.host();
     machine.block_on(async {
-        let (from, to, peer) = linked(&host).await?;
-        let remote = Remote::start(&host).await?;
+        let (from, to, peer) = within(&host, linked(&host)).await?;
+        let remote = within(&host, Remote::start(&host)).await?;
         for repeat in 0..repeats {
-            let bare = bare(&host).await?;
-            let link = link(&host, &from, &to, &peer).await?;
+            let bare = within(&host, bare(&host)).await?;
+            let link = within(&host, link(&host, &from, &to, &peer)).await?;
             println!(
                 "{{\"row\":\"P19\",\"repeat\":{repeat},\"link_per_s\":{:.0},\"bare_per_s\":{:.0},\
                  \"actors_per_s\":{:.0}}}",
                 ENVELOPES as f64 / link.as_secs_f64(),
                 ENVELOPES as f64 / bare.as_secs_f64(),
-                remote.per_s(&host).await?
+                within(&host, remote.per_s(&host)).await?
             );
         }
-        let (taken, grown) = unread(&host, &from, &peer).await?;
-        let (ours, theirs) = (calls(&host).await?, remote.calls(&host).await?);
+        let (taken, grown) = within(&host, unread(&host, &from, &peer)).await?;
+        let (ours, theirs) = (within(&host, calls(&host)).await?, within(&host, remote.calls(&host)).await?);
         let (casts, swollen) = remote.frozen()?;
         println!(
             "{{\"row\":\"lanes\",\"link_call_p50_us\":{},\"link_call_p99_us\":{},\"actors_call_p50_us\":{},\
@@ -108,12 +112,17 @@ fn main() -> Result<(), Failure> {
     })
 }
 
+/// A part that ends in time.
+async fn within<T>(host: &Host, part: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    host.timeout(DONE_WITHIN, part).await?
+}
+
 /// What a peer that takes nothing costs: envelopes that are taken for it until all are refused, and bytes of memory.
 async fn unread(host: &Host, from: &TlsLinks, peer: &NodeId) -> Result<(u64, u64), Failure> {
     let (before, mut taken) = (resident()?, 0);
     // What is refused for lack of room is on its way for a moment: the end is when nothing has moved for long.
     let mut full = 0;
-    while full < 1000 {
+    while full < 1000 && taken < UNREAD_MAX {
         match from.send(peer, Class::Normal, Bytes::from(vec![7; BYTES])) {
             Ok(()) => (taken, full) = (taken + 1, 0),
             Err(LinkError::Full) => {
@@ -134,7 +143,7 @@ impl Service for Echo {
         async { body }.boxed()
     }
     fn notice(&self, _: &NodeId, _: Bytes) {}
-    fn peer(&self, _: &NodeId, _: Option<BootId>) {}
+    fn peer(&self, _: &NodeId, _: Option<Linked>) {}
 }
 
 /// Times from a question to its answer over a link.

@@ -5,7 +5,7 @@ use super::{BYTES, Failure, Figures};
 use cluster::host::Host;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call, pg};
 use ractor_cluster::{NodeServer, NodeServerMessage, RactorClusterMessage, client_connect};
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub const PEER: &str = "peer";
 const CASTS: u64 = 300_000;
 /// Casts to a peer that does nothing.
 const CASTS_TO_FROZEN: u64 = 1_000_000;
+/// Between two looks whether the peer is there.
+const REST: Duration = Duration::from_millis(1);
 const GROUP: &str = "counters";
 const COOKIE: &str = "of a bench";
 
@@ -55,7 +57,7 @@ async fn server(port: u16, name: &str) -> Result<ActorRef<NodeServerMessage>, Fa
     Ok(Actor::spawn(None, server, ()).await?.0)
 }
 
-/// Is the peer, until its parent is gone.
+/// Is the peer, until its parent is gone. Its actor is found when it has joined its group.
 pub fn be_peer(port: u16) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (_server, counter) = runtime.block_on(async {
@@ -63,7 +65,6 @@ pub fn be_peer(port: u16) -> Result<(), Failure> {
         Ok::<_, Failure>((server, Actor::spawn(None, Counter, ()).await?.0))
     })?;
     pg::join(GROUP.into(), vec![counter.get_cell()]);
-    println!("ready");
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
@@ -79,16 +80,17 @@ impl Remote {
     pub async fn start(host: &Host) -> Result<Self, Failure> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut peer = Command::new(std::env::current_exe()?);
-        let peer = peer.args([PEER, &port.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut peer = peer.spawn()?;
-        BufReader::new(peer.stdout.take().ok_or("a pipe")?).read_line(&mut String::new())?;
+        let peer = peer.args([PEER, &port.to_string()]).stdin(Stdio::piped());
+        let peer = peer.spawn()?;
         let server = server(0, "a").await?;
-        client_connect(&server, ("127.0.0.1", port)).await?;
+        while client_connect(&server, ("127.0.0.1", port)).await.is_err() {
+            host.sleep(REST).await;
+        }
         let counter = loop {
             if let Some(cell) = pg::get_members(&GROUP.to_owned()).into_iter().next() {
                 break cell.into();
             }
-            host.sleep(Duration::from_millis(1)).await;
+            host.sleep(REST).await;
         };
         Ok(Self { counter, peer, _server: server })
     }

@@ -9,7 +9,10 @@ use bytes::Bytes;
 use proto::id::UserId;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 use tokio::sync::mpsc;
 
 /// Tails that moved since the last beacon, by log.
@@ -24,6 +27,8 @@ pub struct GatewaySink {
     name: Arc<str>,
     way: Way,
     moved: Moved,
+    /// The gateway is gone, or has gone by another connection: whoever still is about to enter it does not.
+    is_over: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,11 +48,16 @@ struct Batch<'a> {
 impl GatewaySink {
     /// A sink into a relay's mailbox.
     pub fn new(name: &str, relay: mpsc::Sender<RelayMessage>) -> Self {
-        Self { name: name.into(), way: Way::Here(relay), moved: Moved::default() }
+        Self { name: name.into(), way: Way::Here(relay), moved: Moved::default(), is_over: Arc::default() }
     }
     /// A sink to the relay of another node.
     pub fn to(peer: Peer) -> Self {
-        Self { name: peer.node().as_str().into(), way: Way::There(peer), moved: Moved::default() }
+        let name = peer.node().as_str().into();
+        Self { name, way: Way::There(peer), moved: Moved::default(), is_over: Arc::default() }
+    }
+    /// From here on no audience takes it; from those that have it already it is to be removed after that.
+    pub fn end(&self) {
+        self.is_over.store(true, Relaxed);
     }
     fn moved(&self) -> std::sync::MutexGuard<'_, BTreeMap<LogId, u64>> {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner)
@@ -110,8 +120,12 @@ impl Audience {
     fn sinks(&self) -> std::sync::MutexGuard<'_, Vec<GatewaySink>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// A gateway has its first listener. Twice is once.
+    /// A gateway has its first listener. Twice is once. A subscription may have waited, for a claim to be confirmed,
+    /// longer than its gateway lived.
     pub fn add(&self, sink: GatewaySink) {
+        if sink.is_over.load(Relaxed) {
+            return;
+        }
         let mut sinks = self.sinks();
         if !cluster::planted!(TwoCopies) {
             sinks.retain(|known| known.name != sink.name);
@@ -142,5 +156,26 @@ impl Audience {
     /// Somebody types.
     pub fn typing(&self, log: &LogId, user: &UserId) {
         self.sinks().iter().for_each(|sink| sink.typing(log, user));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_is_entered_once_and_one_that_has_gone_no_more() {
+        let (relay, _heard) = mpsc::channel(1);
+        let (audience, sink) = (Audience::default(), GatewaySink::new("g", relay.clone()));
+        audience.add(sink.clone());
+        audience.add(sink.clone());
+        assert_eq!(audience.sinks().len(), 1);
+        audience.remove("g");
+        sink.end();
+        audience.add(sink.clone());
+        assert!(audience.is_empty(), "its subscription came too late");
+        audience.add(GatewaySink::new("g", relay));
+        audience.add(sink);
+        assert_eq!(audience.sinks().len(), 1, "and does not take the place of the one that came back");
     }
 }

@@ -5,8 +5,8 @@ use super::service::StoreService;
 use bytes::Bytes;
 use cluster::link::Class;
 use cluster::link::roles::{Role, Roles};
-use cluster::node::{BootId, NodeId};
-use cluster::switchboard::{Service, Switchboard};
+use cluster::node::NodeId;
+use cluster::switchboard::{Linked, Service, Switchboard};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use std::time::Duration;
@@ -57,5 +57,5 @@ impl Service for StoreService {
     fn notice(&self, from: &NodeId, _: Bytes) {
         tracing::debug!(peer = %from, "a store takes no notices");
     }
-    fn peer(&self, _: &NodeId, _: Option<BootId>) {}
+    fn peer(&self, _: &NodeId, _: Option<Linked>) {}
 }

@@ -4,8 +4,8 @@ use super::{Login, Tickets};
 use crate::scopes::Scopes;
 use bytes::Bytes;
 use cluster::link::Class;
-use cluster::node::{BootId, NodeId};
-use cluster::switchboard::{Service, Switchboard};
+use cluster::node::NodeId;
+use cluster::switchboard::{Linked, Service, Switchboard};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use prost::Message;
@@ -61,5 +61,5 @@ impl Service for Tickets {
     fn notice(&self, from: &NodeId, _: Bytes) {
         tracing::debug!(peer = %from, "tickets take no notices");
     }
-    fn peer(&self, _: &NodeId, _: Option<BootId>) {}
+    fn peer(&self, _: &NodeId, _: Option<Linked>) {}
 }

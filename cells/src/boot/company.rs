@@ -1,5 +1,6 @@
 //! A node among others: it shows its credentials, takes part in gossip, and keeps links to whoever gossip knows.
 
+use super::inquiry::{Inquiry, Verdict};
 use crate::{
     config,
     credentials::{
@@ -11,7 +12,7 @@ use crate::{
 use cluster::{
     gossip::Gossip,
     host::Host,
-    link::{LinkConfig, hello::Life, roles::Roles},
+    link::{LinkConfig, roles::Roles},
     node::{BootId, Node, NodeId},
     swim::{Address, AddressError, Identity, Swim, SwimConfig},
     switchboard::Switchboard,
@@ -34,7 +35,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// A process that has died holds its name no longer than this: its links are silent by then.
 const NAME_FREE_AFTER: Duration = Duration::from_secs(1);
-/// So many times seeds are asked who has it: one that has named somebody has to say that the name is free.
+/// So many times seeds are asked who has it.
 const ROUNDS_MAX: u32 = 5;
 
 /// Why a node is not among others. Nothing runs of it.
@@ -78,6 +79,20 @@ pub enum JoinError {
         /// Which life of it.
         holder: BootId,
         /// The seed that says so.
+        by: String,
+    },
+    /// Another process was this node a moment ago; whether it still is cannot be told.
+    #[error(
+        "whether {node} runs already is not known: {by} was in touch with it (its life {holder}) a moment ago, and has \
+         not said since that it is gone. Nothing was started; start this one again when {by} answers, or, when it is \
+         gone for good, without that seed"
+    )]
+    Unknown {
+        /// The name.
+        node: NodeId,
+        /// Which life of it.
+        holder: BootId,
+        /// The seed that said so.
         by: String,
     },
 }
@@ -133,38 +148,29 @@ pub(super) async fn join(
     Ok(Company { board, gossip, address, name_lost })
 }
 
-/// Makes sure that no seed knows another process by this node's name. Where one has named somebody, it takes that one's
-/// word that the name is free by now.
+/// Makes sure that no seed knows another process by this node's name.
 async fn take_name(
     host: &Host,
     me: &Node,
     links: &StreamLinks<TlsTransport>,
     seeds: Vec<String>,
 ) -> Result<(), JoinError> {
-    let mut named: Option<(Life, String)> = None;
-    for _ in 0..ROUNDS_MAX {
+    let mut inquiry = Inquiry::default();
+    for left in (0..ROUNDS_MAX).rev() {
         let ask = async |seed: &String| Some((links.ask_holder(seed).await.ok()?, seed.clone()));
         let said: Vec<_> = join_all(seeds.iter().map(ask)).await.into_iter().flatten().collect();
         if said.is_empty() && !seeds.is_empty() {
             // The first node of a cell has nobody to ask.
             tracing::info!(node = %me.id, "no seed has said whether another process has this node's name");
         }
-        let holds = said.iter().filter_map(|(life, by)| Some(((*life)?, by.clone())));
-        let holder = holds.max_by_key(|(life, _)| *life);
-        let is_free = match &named {
-            None => holder.is_none(),
-            Some((_, by)) => said.iter().any(|(life, seed)| life.is_none() && seed == by),
-        };
-        match holder {
-            None if is_free => return Ok(()),
-            // A link to a life that has died is silent after a moment.
-            Some((life, _)) if named.as_ref().is_some_and(|(before, _)| *before == life) => break,
-            found => named = found.or(named),
+        match inquiry.hear(said) {
+            Verdict::Free => return Ok(()),
+            Verdict::Taken => break,
+            Verdict::Unknown if left == 0 => break,
+            Verdict::Unknown => host.sleep(NAME_FREE_AFTER).await,
         }
-        host.sleep(NAME_FREE_AFTER).await;
     }
-    let taken = |(holder, by): (Life, _)| JoinError::Taken { node: me.id.clone(), holder: holder.boot, by };
-    named.map(taken).map_or(Ok(()), Err)
+    Err(inquiry.refusal(&me.id))
 }
 
 /// Looks who it is when members believe this node's name to be another life's: one that is dead is of no matter. One

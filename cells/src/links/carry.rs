@@ -30,7 +30,6 @@ pub(super) struct Connection {
     pub(super) life: Life,
     pub(super) lane: Lane,
     pub(super) wake: Arc<Notify>,
-    pub(super) roles: Roles,
 }
 
 /// A connection whose peer has said who it is.

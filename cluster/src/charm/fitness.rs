@@ -3,7 +3,7 @@
 //! so, others take its slots with its consent, and it is given none until it has been well for a while: each time
 //! for longer.
 
-use super::sight::Sight;
+use super::sight::{Said, Sight};
 use crate::{
     fence::HOLD_MIN,
     node::{BootId, NodeId},
@@ -52,20 +52,14 @@ impl fmt::Display for Ailment {
 }
 
 /// Who says itself that it is not fit. `own`: what makes this node unfit.
-pub(super) fn ailing(
-    own: Option<(&NodeId, &Ailment)>,
-    said: &BTreeMap<NodeId, Arc<Sight>>,
-) -> BTreeMap<NodeId, String> {
+pub(super) fn ailing(own: Option<(&NodeId, &Ailment)>, said: &Said) -> BTreeMap<NodeId, String> {
     let own = own.map(|(me, ailment)| (me.clone(), ailment.to_string()));
     let says = |(node, sight): (&NodeId, &Arc<Sight>)| Some((node.clone(), sight.ailing.get(node)?.clone()));
     own.into_iter().chain(said.iter().filter_map(says)).collect()
 }
 
 /// The same, and of those to whom there is no link what they have said to somebody else.
-pub(super) fn ailing_anywhere(
-    mut ailing: BTreeMap<NodeId, String>,
-    said: &BTreeMap<NodeId, Arc<Sight>>,
-) -> BTreeMap<NodeId, String> {
+pub(super) fn ailing_anywhere(mut ailing: BTreeMap<NodeId, String>, said: &Said) -> BTreeMap<NodeId, String> {
     let heard = said.values().flat_map(|sight| &sight.ailing);
     for (node, ails) in heard.filter(|(node, _)| !said.contains_key(*node)) {
         ailing.entry(node.clone()).or_insert_with(|| ails.clone());
@@ -82,8 +76,10 @@ pub(super) struct Around<'a> {
     pub(super) stores: &'a BTreeSet<NodeId>,
     /// To whom it has a link.
     pub(super) links: &'a BTreeMap<NodeId, BootId>,
-    /// What those say who are reached.
-    pub(super) said: &'a BTreeMap<NodeId, Arc<Sight>>,
+    /// What those say who are reached and may own slots.
+    pub(super) said: &'a Said,
+    /// What all say who are reached: of whoever can own no slots it counts only whom it does not reach.
+    pub(super) by_all: &'a Said,
 }
 
 impl Around<'_> {
@@ -93,16 +89,17 @@ impl Around<'_> {
         reached.filter(|node| *node != self.me && !self.links.contains_key(*node)).collect()
     }
 
-    /// Whether it is this node that has to yield to one that it does not reach: the store does not yield, of two
-    /// members the one that is without more links does, of equals the later one by name. A node that owns no slots
-    /// and keeps no store has to look for its own way.
+    /// Whether it is this node that has to yield to one that it does not reach: a node that only keeps the store does
+    /// not yield; of two others the one that is without more links does, of equals the one that owns no slots, then
+    /// the later one by name. Two that own none do without each other.
     fn yields_to(&self, node: &NodeId, beyond: usize) -> bool {
-        if self.members.contains(node) {
-            let without = |(by, sight): &(&NodeId, &Arc<Sight>)| *by != node && !sight.reaches.contains(node);
-            let theirs = 1 + self.said.iter().filter(without).count();
-            return (beyond, self.me) > (theirs, node);
+        let owns_none = |node: &NodeId| !self.members.contains(node);
+        if owns_none(node) && (self.stores.contains(node) || owns_none(self.me)) {
+            return self.stores.contains(node);
         }
-        self.stores.contains(node)
+        let without = |(by, sight): &(&NodeId, &Arc<Sight>)| *by != node && !sight.reaches.contains(node);
+        let theirs = 1 + self.by_all.iter().filter(without).count();
+        (beyond, owns_none(self.me), self.me) > (theirs, owns_none(node), node)
     }
 }
 
@@ -186,24 +183,26 @@ mod tests {
     }
     const TENTH: Duration = Duration::from_millis(100);
 
-    /// A cell of `a` to `d` and a store, and the links between them that are missing.
+    /// A cell of `a` to `d`, a store and two gateways that own no slots, and the links between them that are missing.
     struct Cell {
         cuts: Vec<(&'static str, &'static str)>,
         members: BTreeSet<NodeId>,
         stores: BTreeSet<NodeId>,
+        gateways: BTreeSet<NodeId>,
     }
 
     impl Cell {
         fn with_cuts(cuts: &[(&'static str, &'static str)]) -> Self {
-            let (members, stores) = (ids(&["a", "b", "c", "d"]), ids(&["store"]));
-            Self { cuts: cuts.to_vec(), members, stores }
+            let (members, stores, gateways) =
+                (ids(&["a", "b", "c", "d"]), ids(&["store"]), ids(&["Gate", "gate"]));
+            Self { cuts: cuts.to_vec(), members, stores, gateways }
         }
         fn reaches(&self, me: &NodeId) -> BTreeSet<NodeId> {
             let is_cut = |other: &NodeId| {
                 let (me, other) = (me.as_str(), other.as_str());
                 self.cuts.contains(&(me, other)) || self.cuts.contains(&(other, me))
             };
-            let all = self.members.iter().chain(&self.stores);
+            let all = self.members.iter().chain(&self.stores).chain(&self.gateways);
             all.filter(|other| *other != me && !is_cut(other)).cloned().collect()
         }
         /// What a node says after so many looks in each of which it was so late.
@@ -214,18 +213,20 @@ mod tests {
         fn look(&self, fitness: &mut Fitness, name: &str, now: Duration, late: Duration) -> Option<Ailment> {
             let me = NodeId::parse(name).unwrap();
             let reaches = self.reaches(&me);
-            let speakers = self.members.iter().filter(|other| reaches.contains(*other));
+            let speakers = self.members.iter().chain(&self.gateways).filter(|other| reaches.contains(*other));
             let sight = |node: &NodeId| Arc::new(Sight { reaches: self.reaches(node), ..Sight::default() });
-            let said = speakers.map(|node| (node.clone(), sight(node))).collect();
+            let by_all: BTreeMap<_, _> = speakers.map(|node| (node.clone(), sight(node))).collect();
+            let mut said = by_all.clone();
+            said.retain(|node, _| self.members.contains(node));
             let (members, stores) = (&self.members, &self.stores);
             let links = reaches.into_iter().map(|node| (node, BootId(1))).collect();
-            let around = Around { me: &me, members, stores, links: &links, said: &said };
+            let around = Around { me: &me, members, stores, links: &links, said: &said, by_all: &by_all };
             fitness.look(now, late, &around).cloned()
         }
         /// Who is gray after ten seconds.
         fn gray(&self) -> Vec<&str> {
             let is_gray = |name: &&str| self.ailment(name, 100, Duration::ZERO).is_some();
-            ["a", "b", "c", "d"].into_iter().filter(is_gray).collect()
+            ["a", "b", "c", "d", "Gate", "gate"].into_iter().filter(is_gray).collect()
         }
     }
 
@@ -235,7 +236,7 @@ mod tests {
         assert_eq!(Cell::with_cuts(&[("a", "b")]).gray(), ["b"], "of equals the later one by name");
         assert_eq!(Cell::with_cuts(&[("a", "b"), ("a", "c")]).gray(), ["a"], "it has the fewest links");
         assert_eq!(Cell::with_cuts(&[("a", "store")]).gray(), ["a"], "the store does not yield");
-        let alone = [("a", "b"), ("a", "c"), ("a", "d"), ("a", "store")];
+        let alone = [("a", "b"), ("a", "c"), ("a", "d"), ("a", "store"), ("a", "Gate"), ("a", "gate")];
         assert_eq!(
             Cell::with_cuts(&alone).gray(),
             [""; 0],
@@ -245,6 +246,15 @@ mod tests {
         assert_eq!(Cell::with_cuts(&nobody).gray(), [""; 0], "a store that nobody reaches is down");
         let why = Cell::with_cuts(&[("a", "b")]).ailment("b", 100, Duration::ZERO).unwrap();
         assert_eq!(why.to_string(), "it has no link to a, and others have");
+    }
+
+    #[test]
+    fn a_gateway_that_owns_no_slots_yields_to_a_member_that_others_reach_unless_that_misses_more() {
+        assert_eq!(Cell::with_cuts(&[("gate", "d")]).gray(), ["gate"]);
+        assert_eq!(Cell::with_cuts(&[("Gate", "d")]).gray(), ["Gate"], "whatever their names");
+        assert_eq!(Cell::with_cuts(&[("Gate", "d"), ("gate", "d")]).gray(), ["d"], "no gateway reaches it");
+        assert_eq!(Cell::with_cuts(&[("Gate", "gate")]).gray(), [""; 0], "gateways do without each other");
+        assert_eq!(Cell::with_cuts(&[("gate", "store")]).gray(), ["gate"]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What the nodes of a cell tell each other: whom they take for gone, and which slots have changed hands.
 
 use crate::{
-    link::roles::Role,
-    node::{BootId, NodeId},
+    link::roles::{Role, Roles},
+    node::NodeId,
     router::Router,
     slots::Slot,
-    switchboard::{Service, Switchboard},
+    switchboard::{Linked, Service},
     table::Owner,
 };
 use bytes::Bytes;
@@ -23,14 +23,23 @@ pub const CELL: u32 = 3;
 /// Longest URL of a gateway.
 const URL_BYTES_MAX: usize = 512;
 
+/// What each of some peers said last.
+pub type Said = BTreeMap<NodeId, Arc<Sight>>;
+
 /// What peers have said. Cheap to clone.
 #[derive(Clone)]
 pub struct Sights(Arc<Shared>);
 
 struct Shared {
     routes: Router,
-    board: Switchboard,
-    said: Mutex<BTreeMap<NodeId, Arc<Sight>>>,
+    peers: Mutex<BTreeMap<NodeId, Peer>>,
+}
+
+/// A peer whose link is up.
+struct Peer {
+    roles: Roles,
+    /// What it said last, once it has said something.
+    said: Option<Arc<Sight>>,
 }
 
 /// What a node says of the cell.
@@ -96,16 +105,18 @@ fn encoded(what: What) -> Bytes {
 
 impl Sights {
     /// Of nobody yet. News of slots go to the table.
-    pub fn new(routes: Router, board: Switchboard) -> Self {
-        Self(Arc::new(Shared { routes, board, said: Mutex::default() }))
+    pub fn new(routes: Router) -> Self {
+        Self(Arc::new(Shared { routes, peers: Mutex::default() }))
     }
-    /// What each peer said last.
-    pub fn said(&self) -> BTreeMap<NodeId, Arc<Sight>> {
-        self.heard().clone()
+    /// What each peer with one of these roles said last.
+    pub fn said_by(&self, roles: Roles) -> Said {
+        let peers = self.peers();
+        let speakers = peers.iter().filter(|(_, peer)| peer.roles.has_any(roles));
+        speakers.filter_map(|(name, peer)| Some((name.clone(), peer.said.clone()?))).collect()
     }
 
-    fn heard(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<Sight>>> {
-        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn peers(&self) -> MutexGuard<'_, BTreeMap<NodeId, Peer>> {
+        self.0.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn news(&self, slots: Vec<CellSlot>) {
@@ -123,27 +134,31 @@ impl Service for Sights {
     }
 
     fn notice(&self, from: &NodeId, body: Bytes) {
-        match CellNotice::decode(body).map(|notice| notice.what) {
-            Ok(Some(What::Sight(sight))) => {
-                self.heard().insert(from.clone(), Arc::new(Sight::of_notice(sight)));
+        let notice = CellNotice::decode(body).map(|notice| notice.what);
+        let mut peers = self.peers();
+        let Some(peer) = peers.get_mut(from) else { return };
+        match notice {
+            Ok(Some(What::Sight(sight))) => peer.said = Some(Arc::new(Sight::of_notice(sight))),
+            Ok(Some(What::Slots(_))) if !peer.roles.has(Role::Channels) => {
+                metrics::counter!("waggle_calls_refused_total", "why" => "role").increment(1);
+                tracing::warn!(peer = %from, "a node that may own no slots says who owns some");
             }
             Ok(Some(What::Slots(CellSlots { slots }))) => {
-                match self.0.board.roles(from).has(Role::Channels) {
-                    true => self.news(slots),
-                    false => {
-                        metrics::counter!("waggle_calls_refused_total", "why" => "role").increment(1);
-                        tracing::warn!(peer = %from, "a node that may own no slots says who owns some");
-                    }
-                }
+                drop(peers);
+                self.news(slots);
             }
             Ok(None) => tracing::debug!(peer = %from, "notice of a later build"),
             Err(error) => tracing::warn!(peer = %from, %error, "notice not understood"),
         }
     }
 
-    fn peer(&self, peer: &NodeId, _: Option<BootId>) {
+    fn peer(&self, peer: &NodeId, up: Option<Linked>) {
         // What it said in an earlier life, or before its link went, is of no use.
-        self.heard().remove(peer);
+        let mut peers = self.peers();
+        match up {
+            Some(Linked { roles, .. }) => _ = peers.insert(peer.clone(), Peer { roles, said: None }),
+            None => _ = peers.remove(peer),
+        }
     }
 }
 
@@ -151,29 +166,12 @@ impl Service for Sights {
 mod tests {
     use super::*;
     use crate::{
-        host::paused,
-        link::{Class, LinkError, LinkEvent, Links, roles::Roles},
-        node::{CellId, Node},
+        node::{BootId, CellId, Node},
         table::Table,
     };
 
-    /// Links that prove of every peer that it has this role, and carry nothing.
-    struct Proving(Role);
-
-    impl Links for Proving {
-        fn send(&self, _: &NodeId, _: Class, _: Bytes) -> Result<(), LinkError> {
-            Ok(())
-        }
-        fn next(&self) -> BoxFuture<'_, Option<LinkEvent>> {
-            std::future::pending().boxed()
-        }
-        fn roles(&self, _: &NodeId) -> Roles {
-            Roles::of(&[self.0])
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_owns_slots_is_heard_only_of_those_that_may_own_some() {
+    #[test]
+    fn who_owns_slots_is_heard_only_of_those_that_may_own_some() {
         let node = |name: &str| Node {
             id: NodeId::parse(name).unwrap(),
             boot: BootId(1),
@@ -182,13 +180,18 @@ mod tests {
         let (slot, owner) = (Slot::new(7).unwrap(), Owner { node: Arc::new(node("b")), epoch: 3 });
         for (role, expected) in [(Role::Channels, Some(&owner)), (Role::Gateway, None)] {
             let table = Arc::new(Table::new());
-            let board = Switchboard::start(&paused::host(), Arc::new(Proving(role)));
-            let sights = Sights::new(Router::new(Arc::new(node("a")), table.clone()), board);
-            sights.notice(&owner.node.id, slots(&[(slot, owner.clone())]));
+            let sights = Sights::new(Router::new(Arc::new(node("a")), table.clone()));
+            let (b, roles) = (&owner.node.id, Roles::of(&[role]));
+            sights.peer(b, Some(Linked { boot: BootId(1), roles }));
+            sights.notice(b, slots(&[(slot, owner.clone())]));
             assert_eq!(table.now().owner(slot), expected, "{role:?}");
             let sight = Sight { gateway: "http://b/".into(), is_leaving: true, ..Sight::default() };
-            sights.notice(&owner.node.id, sight.notice());
-            assert_eq!(*sights.said()[&owner.node.id], sight, "what it says of itself is heard, {role:?}");
+            sights.notice(b, sight.notice());
+            assert_eq!(*sights.said_by(roles)[b], sight, "what it says of itself is heard, {role:?}");
+            assert!(sights.said_by(Roles::of(&[Role::Store])).is_empty(), "by its role");
+            sights.peer(b, None);
+            sights.notice(b, sight.notice());
+            assert!(sights.said_by(Roles::ALL).is_empty(), "nothing is kept of a peer without a link");
         }
     }
 }

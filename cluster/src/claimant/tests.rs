@@ -276,7 +276,8 @@ fn of_nodes_that_are_not_fit_at_most_half_of_the_cell_is_taken_at_its_word() {
     let of = |names: &[&str]| CellView::starting(members(names));
     assert_eq!(gray(&of(&["m"]), &["m"]), [""; 0], "nobody else would own the slots");
     assert_eq!(gray(&of(&["m", "n"]), &["m", "n"]), ["m"]);
-    assert_eq!(gray(&of(&["m", "n", "p", "q"]), &["n", "p", "q", "stranger"]), ["n", "p"]);
+    let with_stranger = gray(&of(&["m", "n", "p", "q"]), &["n", "p", "q", "stranger"]);
+    assert_eq!(with_stranger, ["n", "p", "stranger"], "who is no member is not needed to own slots");
     let lost = CellView { gone: [(node("m", 1).id, true)].into(), ..of(&["m", "n", "p", "q"]) };
     assert_eq!(gray(&lost, &["m", "n", "p"]), ["n"], "who is gone is no use either");
 }

@@ -56,7 +56,7 @@ impl<'a, W: Wire> Player<'a, W> {
     /// Waits until the peer's life is up; frames and other peers' events before it are passed over.
     async fn up(&self, peer: &Node) {
         loop {
-            if let LinkEvent::Up { peer: who, boot } = self.next("an up").await
+            if let LinkEvent::Up { peer: who, boot, .. } = self.next("an up").await
                 && who == peer.id
             {
                 return assert_eq!(boot, peer.boot, "{} is up in another life", peer.id);

@@ -6,7 +6,7 @@
 //! ones.
 
 use crate::{
-    link::{Class, DownReason, LinkEvent},
+    link::{Class, DownReason, LinkEvent, roles::Roles},
     node::{BootId, NodeId},
 };
 use bytes::Bytes;
@@ -17,8 +17,8 @@ use std::{
 
 #[derive(Debug, Default)]
 struct Peer {
-    /// The connection now: the number of it and the peer's life.
-    now: Option<(u64, BootId)>,
+    /// The connection now: the number of it, the peer's life and what it was proved to be.
+    now: Option<(u64, BootId, Roles)>,
     /// The connection of which the node was told.
     told: Option<u64>,
     /// Why the last one ended.
@@ -29,7 +29,7 @@ struct Peer {
 impl Peer {
     /// The next thing to tell before any frame.
     fn level(&mut self, name: &NodeId) -> Option<LinkEvent> {
-        let now = self.now.map(|(number, _)| number);
+        let now = self.now.map(|(number, ..)| number);
         if self.told == now {
             return None;
         }
@@ -39,7 +39,7 @@ impl Peer {
             return Some(LinkEvent::Down { peer, reason });
         }
         self.told = now;
-        self.now.map(|(_, boot)| LinkEvent::Up { peer, boot })
+        self.now.map(|(_, boot, roles)| LinkEvent::Up { peer, boot, roles })
     }
 }
 
@@ -52,14 +52,14 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// A connection to this life of the peer is up; an earlier one, if any, is over.
-    pub fn up(&mut self, peer: &NodeId, boot: BootId) {
+    /// A connection to this life of the peer, which was proved to be that, is up; an earlier one, if any, is over.
+    pub fn up(&mut self, peer: &NodeId, boot: BootId, roles: Roles) {
         if self.peers.get(peer).is_some_and(|peer| peer.now.is_some()) {
             self.down(peer, DownReason::Replaced);
         }
         self.connections += 1;
         let peer = self.peers.entry(peer.clone()).or_default();
-        peer.now = Some((self.connections, boot));
+        peer.now = Some((self.connections, boot, roles));
     }
     /// The connection to the peer is over; its frames with it.
     pub fn down(&mut self, peer: &NodeId, reason: DownReason) {
@@ -105,7 +105,7 @@ mod tests {
     }
     fn drain(inbox: &mut Inbox) -> Vec<String> {
         let tell = |event| match event {
-            LinkEvent::Up { peer, boot } => format!("up {peer} {}", boot.0),
+            LinkEvent::Up { peer, boot, .. } => format!("up {peer} {}", boot.0),
             LinkEvent::Down { peer, reason } => format!("down {peer} {reason:?}"),
             LinkEvent::Frame { from, payload, .. } => format!("{from} {}", payload[0]),
         };
@@ -119,7 +119,7 @@ mod tests {
     fn peers_take_turns_and_urgent_frames_go_first() {
         let mut inbox = Inbox::default();
         for peer in ["a", "b"] {
-            inbox.up(&name(peer), BootId(1));
+            inbox.up(&name(peer), BootId(1), Roles::ALL);
             (1..=3).for_each(|number| frame(&mut inbox, peer, Class::Normal, number));
         }
         frame(&mut inbox, "b", Class::Urgent, 9);
@@ -130,13 +130,13 @@ mod tests {
     #[test]
     fn a_connection_takes_its_frames_along_when_it_ends() {
         let mut inbox = Inbox::default();
-        inbox.up(&name("a"), BootId(1));
+        inbox.up(&name("a"), BootId(1), Roles::ALL);
         frame(&mut inbox, "a", Class::Normal, 1);
         assert_eq!(drain(&mut inbox), ["up a 1", "a 1"]);
         frame(&mut inbox, "a", Class::Normal, 2);
         inbox.down(&name("a"), DownReason::Silent);
         frame(&mut inbox, "a", Class::Normal, 3);
-        inbox.up(&name("a"), BootId(2));
+        inbox.up(&name("a"), BootId(2), Roles::ALL);
         frame(&mut inbox, "a", Class::Normal, 4);
         assert_eq!(drain(&mut inbox), ["down a Silent", "up a 2", "a 4"]);
     }
@@ -144,14 +144,14 @@ mod tests {
     #[test]
     fn a_link_that_flaps_unseen_is_told_once_and_one_that_never_was_up_for_the_node_is_not_told() {
         let mut inbox = Inbox::default();
-        inbox.up(&name("a"), BootId(1));
+        inbox.up(&name("a"), BootId(1), Roles::ALL);
         assert_eq!(drain(&mut inbox), ["up a 1"]);
         for boot in 2..100 {
             inbox.down(&name("a"), DownReason::Closed);
-            inbox.up(&name("a"), BootId(boot));
+            inbox.up(&name("a"), BootId(boot), Roles::ALL);
         }
         assert_eq!(drain(&mut inbox), ["down a Closed", "up a 99"]);
-        inbox.up(&name("b"), BootId(1));
+        inbox.up(&name("b"), BootId(1), Roles::ALL);
         inbox.down(&name("b"), DownReason::Closed);
         assert_eq!(drain(&mut inbox), Vec::<String>::new());
     }
@@ -159,9 +159,9 @@ mod tests {
     #[test]
     fn a_connection_that_is_replaced_is_told_as_down_first() {
         let mut inbox = Inbox::default();
-        inbox.up(&name("a"), BootId(1));
+        inbox.up(&name("a"), BootId(1), Roles::ALL);
         assert_eq!(drain(&mut inbox), ["up a 1"]);
-        inbox.up(&name("a"), BootId(1));
+        inbox.up(&name("a"), BootId(1), Roles::ALL);
         assert_eq!(drain(&mut inbox), ["down a Replaced", "up a 1"]);
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         hello,
         inbox::Inbox,
         lane::Lane,
+        roles::Roles,
     },
     node::{Node, NodeId},
 };
@@ -23,6 +24,8 @@ use tokio::sync::Notify;
 /// A node's place in the network.
 struct End {
     node: Node,
+    /// What its peers take for proved.
+    roles: Roles,
     inbox: Inbox,
     wake: Arc<Notify>,
 }
@@ -55,8 +58,9 @@ impl Network {
             decoder.buffer().extend_from_slice(&encode(&hello::hello(&self.ends[peer].node, 0)));
             let said = decoder.hello().ok().flatten().and_then(|said| hello::peer(&said).ok());
             let boot = said.expect("this build reads its own hello").boot;
+            let roles = self.ends[peer].roles;
             self.sides.insert((own.clone(), peer.clone()), Side { lane, decoder });
-            self.hear(own, |inbox| inbox.up(peer, boot));
+            self.hear(own, |inbox| inbox.up(peer, boot, roles));
         }
     }
     /// Ends the connection between two ends.
@@ -121,10 +125,14 @@ impl MemoryNetwork {
     }
     /// Joins as this life of a node, connected to all others that are not cut off; an earlier life leaves.
     pub fn join(&self, node: Node) -> MemoryLinks {
+        self.join_proved(node, Roles::ALL)
+    }
+    /// The same as a node that proves to have these roles.
+    pub fn join_proved(&self, node: Node, roles: Roles) -> MemoryLinks {
         let mut network = self.lock();
         network.leave(&node.id, DownReason::Replaced);
         let wake = Arc::new(Notify::new());
-        let end = End { node: node.clone(), inbox: Inbox::default(), wake: Arc::clone(&wake) };
+        let end = End { node: node.clone(), roles, inbox: Inbox::default(), wake: Arc::clone(&wake) };
         network.ends.insert(node.id.clone(), end);
         let peers: Vec<NodeId> = network.ends.keys().cloned().collect();
         peers.iter().for_each(|peer| network.connect(&node.id, peer));

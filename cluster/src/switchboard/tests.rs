@@ -3,11 +3,7 @@
 use super::*;
 use crate::{
     host::paused,
-    link::{
-        LinkConfig,
-        memory::{MemoryLinks, MemoryNetwork},
-        roles::Role,
-    },
+    link::{LinkConfig, memory::MemoryNetwork, roles::Role},
     node::{CellId, Node},
 };
 use std::sync::atomic::AtomicBool;
@@ -40,8 +36,8 @@ impl Service for Handle {
     fn notice(&self, from: &NodeId, body: Bytes) {
         self.0.noticed.lock().unwrap().push((from.clone(), body));
     }
-    fn peer(&self, peer: &NodeId, boot: Option<BootId>) {
-        self.0.peers.lock().unwrap().push((peer.clone(), boot));
+    fn peer(&self, peer: &NodeId, up: Option<Linked>) {
+        self.0.peers.lock().unwrap().push((peer.clone(), up.map(|linked| linked.boot)));
     }
 }
 
@@ -142,41 +138,28 @@ async fn services_hear_of_peers_and_of_their_lives() {
     assert_eq!(heard, [(id("b"), Some(BootId(1))), (id("b"), None), (id("b"), Some(BootId(2)))]);
 }
 
-/// Links that prove of every peer that it has these roles.
-struct Proving(MemoryLinks, Roles);
-
-impl Links for Proving {
-    fn send(&self, peer: &NodeId, class: Class, payload: Bytes) -> Result<(), LinkError> {
-        self.0.send(peer, class, payload)
-    }
-    fn next(&self) -> BoxFuture<'_, Option<LinkEvent>> {
-        self.0.next()
-    }
-    fn roles(&self, _: &NodeId) -> Roles {
-        self.1
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_peer_is_served_only_what_one_of_its_roles_may_have() {
     let (network, host) = (MemoryNetwork::new(LinkConfig::default()), paused::host());
-    let a = join(&network, &host, "a", 1, 0).await;
-    let node = Node { id: id("b"), boot: BootId(1), cell: CellId::parse("a").unwrap() };
-    let links = Proving(network.join(node), Roles::of(&[Role::Gateway, Role::Store]));
-    let board = Switchboard::start(&host, Arc::new(links));
+    let node = |name: &str| Node { id: id(name), boot: BootId(1), cell: CellId::parse("a").unwrap() };
+    let asks = network.join_proved(node("a"), Roles::of(&[Role::Gateway, Role::Store]));
+    let (asks, board) = (
+        Switchboard::start(&host, Arc::new(asks)),
+        Switchboard::start(&host, Arc::new(network.join(node("b")))),
+    );
     let echo = Arc::new(Echo::default());
     let takers = [Roles::of(&[Role::Channels]), Roles::of(&[Role::Channels, Role::Store]), Roles::ALL];
     for (number, takers) in (ECHO + 1..).zip(takers) {
         board.offer(number, takers, Arc::new(Handle(echo.clone())));
     }
-    while !a.board.peers().contains_key(&id("b")) {
+    while !asks.peers().contains_key(&id("b")) {
         host.sleep(Duration::from_millis(1)).await;
     }
     for (number, expected) in [(1, Err(CallError::NotServed)), (2, Ok("a:mine")), (3, Ok("a:mine"))] {
         let answer =
-            a.board.call(&id("b"), Class::Normal, ECHO + number, Bytes::from_static(b"mine"), SOON).await;
+            asks.call(&id("b"), Class::Normal, ECHO + number, Bytes::from_static(b"mine"), SOON).await;
         assert_eq!(answer, expected.map(|text| Bytes::from_static(text.as_bytes())), "service {number}");
-        a.board.notify(&id("b"), Class::Normal, ECHO + number, Bytes::from_static(b"note")).unwrap();
+        asks.notify(&id("b"), Class::Normal, ECHO + number, Bytes::from_static(b"note")).unwrap();
     }
     host.sleep(SOON).await;
     assert_eq!(echo.noticed.lock().unwrap().len(), 2, "notices go the same way");

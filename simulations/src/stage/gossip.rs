@@ -75,7 +75,7 @@ impl Gossip {
     fn hear(&self, event: LinkEvent, sight: &Mutex<Sight>) {
         let mut sight = lock(sight);
         match event {
-            LinkEvent::Up { peer, boot } => drop(sight.up.insert(peer, boot)),
+            LinkEvent::Up { peer, boot, .. } => drop(sight.up.insert(peer, boot)),
             LinkEvent::Down { peer, .. } => {
                 sight.up.remove(&peer);
                 sight.said.remove(&peer);
