@@ -453,7 +453,7 @@ impl<A> State<A> {
             && let Some(connection) = self.connections.get_mut(from)
         {
             connection.lane.consumed(*class, payload);
-            connection.wake.notify_one();
+            connection.wake_writer();
         }
         Some(event)
     }

@@ -4,7 +4,7 @@ import os
 import time
 
 import machine
-from machine import Meter, Watch, deliveries, post, settle
+from machine import Meter, Watch, deliveries, ideal_queue, post, settle
 from node import PLAIN, Cluster, Node, Town, counted, write_lines
 from rows import Samples, crowd, fan_figures, floor_sample, idle, load_phase, sync_times
 
@@ -13,7 +13,8 @@ def relayed(repeats, scale):
     """P5: send to last push in channels of 20 that two nodes share, stored durably, at half of what they can do.
 
     A message is pushed to its last listener within the 99.95th percentile of its pushes in at least 99 of 100 cases:
-    one of twenty is later than that in less than 20 x 0.05 % of them.
+    one of twenty is later than that in less than 20 x 0.05 % of them. The floor is a queue that uses as much of the
+    core a post, on the same schedule, right after the sample, and does nothing else.
     """
     samples, users, channels = Samples("P5"), 1000, 100
     with Cluster(2, core=0, settings=PLAIN) as cluster:
@@ -38,6 +39,7 @@ def relayed(repeats, scale):
                 sent = post(first, 50, manual, lines, 32, rate, int(rate * 20 * scale), core=1)
                 seen = settle([one, two], 20 * sent["acked"])
                 used = meter.stop()
+                floor = ideal_queue(rate, 1e6 * used["server_cpu_s"] / sent["acked"], 20 * scale)
                 appends, commits = (after - start for after, start in zip(counted(cluster.store, *written), before))
                 samples.add(half_load_per_s=round(rate), last_push_p99_ms=max(s["p9995_ms"] for s in seen),
                             push_p50_ms=max(s["p50_ms"] for s in seen), push_p99_ms=max(s["p99_ms"] for s in seen),
@@ -45,6 +47,7 @@ def relayed(repeats, scale):
                             refused=sent["refused"], missing=20 * sent["acked"] - deliveries(seen),
                             appends_a_commit=round(appends / commits, 2),
                             cores=round(used["server_cpu_s"] / used["wall_s"], 2), foreign_core=used["foreign_core"],
+                            floor_p99_ms=floor["p99_ms"], slow_share=floor["slow_share"],
                             fdatasync_p99_ms=round(1e3 * synced[len(synced) * 99 // 100], 3))
     return samples
 

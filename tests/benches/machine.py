@@ -19,7 +19,7 @@ STEP_S = 300
 def compile_c():
     """Builds the C programs into target/benches; answers nothing."""
     os.makedirs(OUT, exist_ok=True)
-    for name in ("floor", "load"):
+    for name in ("floor", "load", "queue"):
         command = ["gcc", "-O2", "-Wall", "-o", os.path.join(OUT, name), os.path.join(HERE, name + ".c")]
         subprocess.run(command, check=True)
 
@@ -175,3 +175,9 @@ class Meter:
         wall, server, others, busy = (b - a for a, b in zip(self.before, self.now()))
         return {"wall_s": round(wall, 3), "server_cpu_s": round(server, 3),
                 "foreign_core": round(max(0.0, busy - server - others) / wall, 2)}
+
+
+def ideal_queue(rate, work_us, seconds):
+    """How late an ideal server of one queue is that uses so much of core 0 a job: the machine's part in a delay."""
+    command = ["taskset", "-c", "0", os.path.join(OUT, "queue"), str(rate), str(work_us), str(seconds)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=STEP_S).stdout)

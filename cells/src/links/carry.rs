@@ -32,6 +32,15 @@ pub(super) struct Connection {
     pub(super) wake: Arc<Notify>,
 }
 
+impl Connection {
+    /// Wakes the writer if there is something for it.
+    pub(super) fn wake_writer(&self) {
+        if self.lane.is_ready() {
+            self.wake.notify_one();
+        }
+    }
+}
+
 /// A connection whose peer has said who it is.
 pub(super) struct Greeted<S> {
     peer: NodeId,
@@ -168,7 +177,7 @@ impl<T: Transport> Carried<'_, T> {
             let frames = connection.lane.take(batch, now)?;
             frames.into_iter().for_each(|(class, payload)| inbox.frame(self.peer, class, payload));
             // The batch may have brought credit.
-            connection.wake.notify_one();
+            connection.wake_writer();
             Ok(())
         });
         self.shared.heard.notify_one();

@@ -41,6 +41,14 @@ struct Outbound {
     granted: u64,
 }
 
+impl Outbound {
+    /// Credits of the next frame, if it fits the peer's window.
+    fn next(&self, window: u64) -> Option<u64> {
+        let credits = self.queue.front().map(LinkConfig::credits)?;
+        (self.sent + credits - self.granted <= window).then_some(credits)
+    }
+}
+
 /// What came from the peer: credits that arrived, that the node consumed, and that the peer was told of.
 #[derive(Debug, Default)]
 struct Inbound {
@@ -89,9 +97,8 @@ impl Lane {
     /// window was consumed; a heart-beat when it is time. `None` when there is nothing to say.
     pub fn fill(&mut self, now: Duration) -> Option<LinkBatch> {
         let envelopes = self.pick();
-        let due = |inward: &Inbound| inward.consumed - inward.told >= self.config.window_credits / 2;
         let beat = now.saturating_sub(self.spoke) >= self.config.heartbeat;
-        if envelopes.is_empty() && !beat && !self.inward.iter().any(due) {
+        if envelopes.is_empty() && !beat && !self.owes_credit() {
             return None;
         }
         self.inward.iter_mut().for_each(|inward| inward.told = inward.consumed);
@@ -104,20 +111,25 @@ impl Lane {
         let (mut envelopes, mut bytes) = (Vec::new(), 0);
         for class in Class::ALL {
             let out = &mut self.out[class as usize];
-            while let Some(payload) = out.queue.front() {
-                let credits = LinkConfig::credits(payload);
-                let full =
-                    envelopes.len() >= self.config.batch_frames_max || bytes >= self.config.batch_bytes;
-                if full || out.sent + credits - out.granted > self.config.window_credits {
+            while let Some(credits) = out.next(self.config.window_credits) {
+                if envelopes.len() >= self.config.batch_frames_max || bytes >= self.config.batch_bytes {
                     break;
                 }
-                bytes += payload.len();
                 (out.sent, out.queued) = (out.sent + credits, out.queued - credits);
                 let payload = out.queue.pop_front().unwrap_or_default();
+                bytes += payload.len();
                 envelopes.push(LinkEnvelope { class: wire_class(class).into(), payload });
             }
         }
         envelopes
+    }
+    fn owes_credit(&self) -> bool {
+        let owes = |inward: &Inbound| inward.consumed - inward.told >= self.config.window_credits / 2;
+        self.inward.iter().any(owes)
+    }
+    /// Whether there is something to say, heart-beats apart: a writer that waits has to be woken.
+    pub fn is_ready(&self) -> bool {
+        self.owes_credit() || self.out.iter().any(|out| out.next(self.config.window_credits).is_some())
     }
     /// Takes a batch that arrived; its frames in order.
     pub fn take(&mut self, batch: LinkBatch, now: Duration) -> Result<Vec<(Class, Bytes)>, Fault> {

@@ -44,18 +44,21 @@ fn a_window_stops_one_class_and_credit_lets_it_go_on() {
     (0..5).for_each(|_| a.push(Class::Normal, frame(100)).unwrap());
     let first = a.fill(MS).unwrap();
     assert_eq!(first.envelopes.len(), 2, "400 credits let two frames of 164 go");
-    assert_eq!(a.fill(MS), None);
+    assert!(!a.is_ready() && a.fill(MS).is_none());
     a.push(Class::Urgent, frame(1)).unwrap();
+    assert!(a.is_ready());
     let urgent = a.fill(MS).unwrap();
     assert_eq!(urgent.envelopes.len(), 1);
     let frames = b.take(first, MS).unwrap();
     b.take(urgent, MS).unwrap();
     b.consumed(Class::Normal, &frames[0].1);
-    assert_eq!(b.fill(MS), None, "less than half a window is not worth a batch");
+    assert!(!b.is_ready() && b.fill(MS).is_none(), "less than half a window is not worth a batch");
     b.consumed(Class::Normal, &frames[1].1);
+    assert!(b.is_ready());
     let credit = b.fill(MS).unwrap();
     assert_eq!((credit.urgent_credit, credit.normal_credit, credit.envelopes.len()), (0, 328, 0));
     a.take(credit, MS).unwrap();
+    assert!(a.is_ready());
     assert_eq!(a.fill(MS).unwrap().envelopes.len(), 2);
 }
 
