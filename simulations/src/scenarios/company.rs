@@ -3,7 +3,8 @@
 //! theirs dies they go on at another one from their cursors.
 //!
 //! What was acknowledged is in the log, once, at its place; whoever listens is shown every event once and in order;
-//! nobody is refused because an owner died. Who is up but not fit to own channels owns none after a while.
+//! nobody is refused because an owner died. Who is up but not fit to own channels owns none after a while, and nobody
+//! takes a channel because it alone does not reach the owner, or while it is cut off from most others.
 
 mod ear;
 mod town;
@@ -21,7 +22,7 @@ use actors::{
     command::{Command, Verb},
     context::Context,
     router::Router,
-    store::{LogId, Store},
+    store::{LogId, memory::MemoryStore},
 };
 use cluster::{host::Entropy, node::NodeId};
 use proto::v1::{Content, Event, event::Body};
@@ -49,6 +50,8 @@ const LEVEL_WITHIN: Duration = Duration::from_secs(60);
 /// Links come up again within this long after a cut.
 const LINKS_AGAIN: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_millis(100);
+/// How often the rows of the slots are looked at: who has taken some keeps them.
+const GLANCE: Duration = Duration::from_millis(500);
 /// A wait that the story tells.
 const LONG_WAIT: Duration = Duration::from_millis(250);
 /// A node that runs late stops for so long, again and again: its links stay up.
@@ -56,6 +59,11 @@ const LATE_BY: Duration = Duration::from_millis(300);
 const LATE_EVERY: Duration = Duration::from_millis(340);
 /// A node that is not fit owns nothing after this long.
 const YIELDS_WITHIN: Duration = Duration::from_secs(25);
+/// After a cut all nodes have noticed within this long, and until then nobody yields.
+const NOTICED_WITHIN: Duration = Duration::from_millis(700);
+const YIELDS_AFTER: Duration = Duration::from_millis(4500);
+/// One that is cut off from the other nodes, and not from the store, has lost its slots after this long.
+const LOST_WITHIN: Duration = Duration::from_secs(12);
 /// How far a wrong clock is off.
 const CLOCK_OFF_US: i64 = 600_000_000;
 /// Steps in which the longest wait after each trouble is counted.
@@ -130,8 +138,9 @@ async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Res
         let machine = town.machine(node);
         town.trouble(Some(node));
         book.open().longest_lately = Duration::ZERO;
-        let kind = chance.below(9);
+        let kind = chance.below(10);
         match kind {
+            9 => cut_from_nodes(world, town, node).await?,
             8 => one_after_another(world, town, node).await,
             7 => wrong_clock(world, town, node, &chance).await?,
             5 => cut_one(world, town, node, &chance).await?,
@@ -191,8 +200,40 @@ async fn cut_one(world: &World, town: &Town, node: usize, chance: &Entropy) -> R
         world.deafen(town.machine(yields));
     }
     town.trouble(Some(yields));
-    world.sleep(YIELDS_WITHIN).await;
+    world.sleep(NOTICED_WITHIN).await;
+    let (pair, cut_at) = ([node, other], world.now());
+    let before = town.rows(pair).await;
+    while world.now() < cut_at + YIELDS_AFTER - NOTICED_WITHIN {
+        world.sleep(GLANCE).await;
+        let now = town.rows(pair).await;
+        Violation::unless(before.iter().zip(now).all(|(before, now)| *before <= now), "company", || {
+            format!("n{node} and n{other}, which others reach, owned {before:?} slots and own {now:?}")
+        })?;
+    }
+    world.sleep(YIELDS_WITHIN - YIELDS_AFTER).await;
     town.owns_nothing(yields)
+}
+
+/// A node reaches none of the others, and the store: they take its slots, and it takes none of theirs.
+async fn cut_from_nodes(world: &World, town: &Town, node: usize) -> Result<(), Violation> {
+    let others = [(node + 1) % NODES, (node + 2) % NODES];
+    others.iter().for_each(|other| world.part(town.machine(*other), town.machine(node)));
+    let until = world.now() + YIELDS_WITHIN;
+    world.sleep(NOTICED_WITHIN).await;
+    let theirs = town.rows(others).await;
+    while world.now() < until {
+        world.sleep(GLANCE).await;
+        let ([owned], now) = (town.rows([node]).await, town.rows(others).await);
+        let is_late = world.now() + YIELDS_WITHIN >= until + LOST_WITHIN;
+        Violation::unless(owned == 0 || !is_late, "company", || {
+            format!("n{node}, alone, owns {owned} slots")
+        })?;
+        Violation::unless(now.iter().sum::<usize>() >= theirs.iter().sum(), "company", || {
+            format!("n{node}, alone, took some of the slots of the others: {theirs:?} before, {now:?} now")
+        })?;
+    }
+    world.count("company.alone", 1);
+    town.owns_nothing(node)
 }
 
 /// A node runs, and its loop is late all the time.
@@ -350,4 +391,4 @@ fn name(number: usize) -> NodeId {
 }
 
 /// A store that can be asked from outside the world's machines.
-type Kept = Arc<dyn Store>;
+type Kept = Arc<MemoryStore>;

@@ -15,9 +15,9 @@ use actors::{
     context::Context,
     node::Node,
     opening::{self, Plan},
-    store::{LogId, READ_ROWS_MAX, memory::MemoryStore},
+    store::{LogId, READ_ROWS_MAX, Store, memory::MemoryStore},
 };
-use cluster::{host::Entropy, node::NodeId};
+use cluster::{claimant::read_rows, host::Entropy, node::NodeId};
 use proto::{
     id::{ConversationId, UserId, WorkspaceId},
     ts,
@@ -165,6 +165,13 @@ impl Town {
         }
         self.world.count("company.yielded", 1);
         Ok(())
+    }
+
+    /// How many slots these nodes own by the rows in the store.
+    pub(super) async fn rows<const COUNT: usize>(&self, numbers: [usize; COUNT]) -> [usize; COUNT] {
+        let rows = read_rows(&*self.store).await.expect("it is in memory");
+        let owned = |number| rows.values().filter(|owner| owner.node.id == name(number)).count();
+        numbers.map(owned)
     }
 
     /// Whether all nodes run.
