@@ -1,6 +1,6 @@
 // An ideal server: one queue and nothing else. Jobs come on an even schedule, each uses the processor for the same work,
-// one after the other. How late they are done is the machine's part in a delay: what it does not give at that moment,
-// whatever the server.
+// one after the other. How late they are done is the machine's part in a delay of a server that uses so much of it a job;
+// a leaner one is less late.
 //
 //   queue RATE WORK_US SECONDS    prints {"p50_ms","p99_ms","max_ms","slow_share"}
 //
