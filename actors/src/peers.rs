@@ -96,6 +96,13 @@ struct Listening {
     anew: BTreeSet<Slot>,
 }
 
+impl Drop for Listening {
+    /// It listens by this connection no more.
+    fn drop(&mut self) {
+        self.sink.end();
+    }
+}
+
 impl Peers {
     /// The peers that a switchboard reaches.
     pub fn new(board: Switchboard, boot: BootId) -> Self {
@@ -150,9 +157,7 @@ impl Peers {
             _ => {
                 let sink = GatewaySink::to(self.peer(node));
                 let listening = Listening { boot, sink: sink.clone(), anew: BTreeSet::new() };
-                if let Some(earlier) = gateways.insert(node.clone(), listening) {
-                    earlier.sink.end();
-                }
+                gateways.insert(node.clone(), listening);
                 sink
             }
         }
@@ -272,9 +277,7 @@ impl Service for PeerService {
             Some(_) => self.listen_anew(self.router.slots_of(peer)),
             // It listens anew when it is back.
             None => {
-                if let Some(known) = self.peers.gateways().remove(peer) {
-                    known.sink.end();
-                }
+                self.peers.gateways().remove(peer);
                 self.router.forget_gateway(peer);
             }
         }

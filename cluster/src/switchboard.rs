@@ -36,8 +36,8 @@ pub trait Service: Send + Sync + 'static {
     /// Takes a notice. Must not wait.
     fn notice(&self, from: &NodeId, body: Bytes);
     /// A peer's link is up, or (`None`) down: what is kept for its last connection is of no use any more. Must not
-    /// wait.
-    fn peer(&self, peer: &NodeId, up: Option<Linked>);
+    /// wait. For services that keep something.
+    fn peer(&self, _peer: &NodeId, _up: Option<Linked>) {}
 }
 
 /// A peer whose link is up.
@@ -124,18 +124,18 @@ impl Switchboard {
     /// are there already, of whatever role.
     pub fn offer(&self, number: u32, takers: Roles, service: Arc<dyn Service>) {
         let mut offers = self.offers();
-        offers.up.iter().for_each(|(peer, met)| service.peer(peer, Some(*met)));
+        offers.up.iter().for_each(|(peer, linked)| service.peer(peer, Some(*linked)));
         offers.services.insert(number, Offer { takers, service });
     }
 
     /// What a peer was proved to be; nothing, of one without a link.
     pub fn roles(&self, peer: &NodeId) -> Roles {
-        self.offers().up.get(peer).map_or(Roles::NONE, |met| met.roles)
+        self.offers().up.get(peer).map_or(Roles::NONE, |linked| linked.roles)
     }
 
     /// Peers whose links are up, each in its life.
     pub fn peers(&self) -> BTreeMap<NodeId, BootId> {
-        self.offers().up.iter().map(|(peer, met)| (peer.clone(), met.boot)).collect()
+        self.offers().up.iter().map(|(peer, linked)| (peer.clone(), linked.boot)).collect()
     }
 
     /// Calls a service of a peer. It is on its way, behind what was sent before in this class, when this returns: the
@@ -261,9 +261,9 @@ impl Hearing {
                 LinkEvent::Up { peer, boot, roles } => {
                     let (assembly, places) = (Default::default(), Arc::new(Semaphore::new(SERVED_MAX)));
                     self.peers.insert(peer.clone(), Peer { assembly, places, roles });
-                    let (mut offers, met) = (self.board.offers(), Linked { boot, roles });
-                    offers.services.values().for_each(|offer| offer.service.peer(&peer, Some(met)));
-                    offers.up.insert(peer, met);
+                    let (mut offers, linked) = (self.board.offers(), Linked { boot, roles });
+                    offers.services.values().for_each(|offer| offer.service.peer(&peer, Some(linked)));
+                    offers.up.insert(peer, linked);
                     offers.ups += 1;
                 }
                 LinkEvent::Down { peer, .. } => {

@@ -14,7 +14,7 @@ use cluster::host::Host;
 use cluster::link::roles::Roles;
 use cluster::link::{Class, LinkConfig, LinkError, LinkEvent, Links};
 use cluster::node::{BootId, CellId, Node, NodeId};
-use cluster::switchboard::{Linked, Service, Switchboard};
+use cluster::switchboard::{Service, Switchboard};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use remote_actors::Remote;
@@ -143,7 +143,6 @@ impl Service for Echo {
         async { body }.boxed()
     }
     fn notice(&self, _: &NodeId, _: Bytes) {}
-    fn peer(&self, _: &NodeId, _: Option<Linked>) {}
 }
 
 /// Times from a question to its answer over a link.

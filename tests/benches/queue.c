@@ -31,7 +31,9 @@ static int order(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-  double rate = argc == 4 ? atof(argv[1]) : 0, work_us = argc == 4 ? atof(argv[2]) : 0, span = argc == 4 ? atof(argv[3]) : 0;
+  double asked[3] = {0};
+  for (int i = 0; argc == 4 && i < 3; i++) asked[i] = atof(argv[i + 1]);
+  double rate = asked[0], work_us = asked[1], span = asked[2];
   if (rate <= 0 || work_us <= 0 || rate * span < 1 || rate * span > 1e7) {
     fprintf(stderr, "usage: queue RATE WORK_US SECONDS\n");
     return 2;

@@ -80,8 +80,7 @@ impl Remote {
     pub async fn start(host: &Host) -> Result<Self, Failure> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut peer = Command::new(std::env::current_exe()?);
-        let peer = peer.args([PEER, &port.to_string()]).stdin(Stdio::piped());
-        let peer = peer.spawn()?;
+        let peer = peer.args([PEER, &port.to_string()]).stdin(Stdio::piped()).spawn()?;
         let server = server(0, "a").await?;
         while client_connect(&server, ("127.0.0.1", port)).await.is_err() {
             host.sleep(REST).await;

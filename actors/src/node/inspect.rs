@@ -15,7 +15,7 @@ use cluster::link::Class;
 use cluster::link::roles::Roles;
 use cluster::node::NodeId;
 use cluster::overview::Overview;
-use cluster::switchboard::{Linked, Service, Switchboard};
+use cluster::switchboard::{Service, Switchboard};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, ready};
 use prost::Message;
@@ -95,7 +95,6 @@ impl Service for Facts {
     fn notice(&self, from: &NodeId, _: Bytes) {
         tracing::debug!(peer = %from, "facts take no notices");
     }
-    fn peer(&self, _: &NodeId, _: Option<Linked>) {}
 }
 
 impl Node {

@@ -10,7 +10,7 @@ use crate::store::LogId;
 use bytes::Bytes;
 use cluster::link::roles::Role;
 use cluster::node::NodeId;
-use cluster::switchboard::{Linked, Service};
+use cluster::switchboard::Service;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, ready};
 use prost::Message;
@@ -95,7 +95,6 @@ impl Service for Memory {
     fn notice(&self, from: &NodeId, _: Bytes) {
         tracing::debug!(peer = %from, "a memory of hops takes no notices");
     }
-    fn peer(&self, _: &NodeId, _: Option<Linked>) {}
 }
 
 /// What a node told, and how its clock stands to that of the node that was asked.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cluster::link::Class;
 use cluster::link::roles::{Role, Roles};
 use cluster::node::NodeId;
-use cluster::switchboard::{Linked, Service, Switchboard};
+use cluster::switchboard::{Service, Switchboard};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use std::time::Duration;
@@ -57,5 +57,4 @@ impl Service for StoreService {
     fn notice(&self, from: &NodeId, _: Bytes) {
         tracing::debug!(peer = %from, "a store takes no notices");
     }
-    fn peer(&self, _: &NodeId, _: Option<Linked>) {}
 }

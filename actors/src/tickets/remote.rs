@@ -5,7 +5,7 @@ use crate::scopes::Scopes;
 use bytes::Bytes;
 use cluster::link::Class;
 use cluster::node::NodeId;
-use cluster::switchboard::{Linked, Service, Switchboard};
+use cluster::switchboard::{Service, Switchboard};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use prost::Message;
@@ -61,5 +61,4 @@ impl Service for Tickets {
     fn notice(&self, from: &NodeId, _: Bytes) {
         tracing::debug!(peer = %from, "tickets take no notices");
     }
-    fn peer(&self, _: &NodeId, _: Option<Linked>) {}
 }

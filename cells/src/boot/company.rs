@@ -156,7 +156,10 @@ async fn take_name(
     seeds: Vec<String>,
 ) -> Result<(), JoinError> {
     let mut inquiry = Inquiry::default();
-    for left in (0..ROUNDS_MAX).rev() {
+    for round in 0..ROUNDS_MAX {
+        if round > 0 {
+            host.sleep(NAME_FREE_AFTER).await;
+        }
         let ask = async |seed: &String| Some((links.ask_holder(seed).await.ok()?, seed.clone()));
         let said: Vec<_> = join_all(seeds.iter().map(ask)).await.into_iter().flatten().collect();
         if said.is_empty() && !seeds.is_empty() {
@@ -166,8 +169,7 @@ async fn take_name(
         match inquiry.hear(said) {
             Verdict::Free => return Ok(()),
             Verdict::Taken => break,
-            Verdict::Unknown if left == 0 => break,
-            Verdict::Unknown => host.sleep(NAME_FREE_AFTER).await,
+            Verdict::Unknown => {}
         }
     }
     Err(inquiry.refusal(&me.id))
