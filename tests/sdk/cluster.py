@@ -33,6 +33,8 @@ class Cluster(Node):
         nodes = {node["node"]: node for node in self.ready["nodes"]}
         host, port = nodes["node-1"]["base_url"].removeprefix("http://").rstrip("/").rsplit(":", 1)
         self.door.there = (host, int(port))
+        # What was asked of a node that is killed before it answers is not known to be done: the front leads to any node.
+        self.operator = nodes["node-1"]["operator"]
         self.calm, self.again = threading.Event(), {}
         self.pids = {name: node["pid"] for name, node in nodes.items()}
         begun = threading.Event()
