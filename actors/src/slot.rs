@@ -224,6 +224,10 @@ impl SlotState {
 
     /// Listening wakes nobody: a passive channel's tail is known here or in the store.
     fn subscribe(&mut self, log: LogId, sink: GatewaySink, reply: TailReply, place: Permit) {
+        if sink.is_over() {
+            let _ = reply.send(Err(StoreError::Unavailable("the gateway has gone".into())));
+            return;
+        }
         let entry = self.channels.entry(log.clone()).or_default();
         entry.audience.add(sink);
         self.args.pilot.host.fault(FaultPoint::Subscribed);

@@ -275,37 +275,39 @@ impl Charm {
         let gone = gone.into_iter().map(|node| (node.clone(), agrees(&node))).collect();
         let leaving = by_all.iter().filter(|(_, sight)| sight.is_leaving).map(|(node, _)| node.clone());
         let leaving = leaving.chain(self.is_leaving.then(|| self.me.id.clone())).collect();
-        let ailment = self.ailment(loop_lag, &links, (&said, &by_all));
+        let ailment = self.ailment(loop_lag, &links, (&said, &by_gateways));
         let ailing = fitness::ailing(ailment.as_ref().map(|ailment| (&self.me.id, ailment)), &by_all);
-        let cell =
+        let mut cell =
             CellView { lives: links, gone, leaving, loop_lag, ..CellView::starting(self.members.clone()) };
-        let gray = cell.gray_of(fitness::ailing_anywhere(ailing.clone(), &said));
-        let cell = CellView { gray, ..cell };
-        let is_cut_off = cell.gray.contains_key(&self.me.id) && matches!(ailment, Some(Ailment::CutOff(_)));
-        let is_cut_off = is_cut_off && by_gateways.keys().any(|gateway| cell.is_fit(gateway));
+        cell.gray = cell.gray_of(fitness::ailing_anywhere(ailing.clone(), (&said, &by_all)));
         let gateway = self.door.url();
-        let homes = by_gateways.iter().map(|(peer, sight)| (peer, &sight.gateway));
-        let homes = homes.chain([(&self.me.id, &gateway)]);
+        let others = by_gateways.iter().map(|(peer, sight)| (peer, &sight.gateway));
+        // Where gateways have no addresses of their own nobody can tell which doors are open.
+        let takes_users =
+            |(peer, url): (&NodeId, &Arc<str>)| cell.is_fit(peer) && (gateway.is_empty() || !url.is_empty());
+        cell.is_cut_off = cell.gray.contains_key(&self.me.id)
+            && matches!(ailment, Some(Ailment::CutOff(_)))
+            && others.clone().any(takes_users);
+        let homes = others.chain([(&self.me.id, &gateway)]);
         let homes = homes.filter(|(node, url)| !url.is_empty() && cell.is_fit(node));
-        let gateways = homes.map(|(node, url)| (node.clone(), url.clone())).collect();
-        let cell = CellView { is_cut_off, gateways, ..cell };
+        cell.gateways = homes.map(|(node, url)| (node.clone(), url.clone())).collect();
         let gone: BTreeSet<NodeId> = cell.gone.keys().cloned().collect();
         let reaches = cell.lives.keys().cloned().collect();
         let missed = self.met.intersection(&gone).cloned().collect();
         (cell, Sight { gone, missed, is_leaving: self.is_leaving, ailing, reaches, gateway })
     }
 
-    /// What makes this node serve badly. `said`: by peers that may own slots, and by all.
+    /// What makes this node serve badly. `said`: by peers that may own slots, and by those that take users.
     fn ailment(
         &mut self,
         loop_lag: Duration,
         links: &BTreeMap<NodeId, BootId>,
-        (said, by_all): (&Said, &Said),
+        (said, by_gateways): (&Said, &Said),
     ) -> Option<Ailment> {
         let keeps = |peer: &&NodeId| self.board.roles(peer).has(Role::Store);
         self.stores.extend(links.keys().filter(keeps).cloned());
         let (me, members, stores) = (&self.me.id, &self.members, &self.stores);
-        let around = Around { me, members, stores, links, said, by_all };
+        let around = Around { me, members, stores, links, said, by_gateways };
         self.fitness.look(self.host.monotonic(), loop_lag, &around).cloned()
     }
 

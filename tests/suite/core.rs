@@ -13,14 +13,17 @@ mod typing;
 mod unhappy;
 mod unsaid;
 
+use actors::channel::audience::GatewaySink;
 use actors::command::{Command, Verb};
 use actors::context::Context;
+use actors::relay::RelayMessage;
 use proto::refusal::Refusal;
 use proto::v1::client_frame::Frame as Ask;
 use proto::v1::event::Body;
 use proto::v1::server_frame::Frame as Say;
 use proto::v1::{self, Content};
 use rig::{Client, Rig, text_of};
+use tokio::sync::mpsc;
 
 fn post(channel: &str, key: &str, text: &str) -> Ask {
     let content = Some(Content { text: text.into(), ..Content::default() });
@@ -223,5 +226,23 @@ fn another_workspaces_conversation_does_not_exist() {
         let refused = rig.context.execute(log, Command::by(&stranger.1, verb)).await.unwrap_err();
         assert_eq!(refused, Refusal::Named("channel_not_found"));
         let _: &Context = &rig.context;
+    });
+}
+
+#[test]
+fn a_subscription_that_waited_longer_than_its_gateway_lived_is_refused_and_does_not_replace_a_later_one() {
+    Rig::run(async |rig| {
+        let channel = rig.channel("general", &["ann"]).await;
+        let (log, router) = (rig.log(&channel), &rig.context.router);
+        let (relay, mut heard) = mpsc::channel(16);
+        let (gone, back) = (GatewaySink::new("g", relay.clone()), GatewaySink::new("g", relay));
+        gone.end();
+        assert!(router.subscribe(&log, &gone).await.is_err());
+        rig.posts("ann", &channel, "one").await;
+        assert!(heard.try_recv().is_err(), "nobody listens");
+        router.subscribe(&log, &back).await.unwrap();
+        assert!(router.subscribe(&log, &gone).await.is_err());
+        rig.posts("ann", &channel, "two").await;
+        assert!(matches!(heard.recv().await, Some(RelayMessage::Deliver(_))));
     });
 }

@@ -48,16 +48,22 @@ struct Batch<'a> {
 impl GatewaySink {
     /// A sink into a relay's mailbox.
     pub fn new(name: &str, relay: mpsc::Sender<RelayMessage>) -> Self {
-        Self { name: name.into(), way: Way::Here(relay), moved: Moved::default(), is_over: Arc::default() }
+        Self::by(name.into(), Way::Here(relay))
     }
     /// A sink to the relay of another node.
     pub fn to(peer: Peer) -> Self {
-        let name = peer.node().as_str().into();
-        Self { name, way: Way::There(peer), moved: Moved::default(), is_over: Arc::default() }
+        Self::by(peer.node().as_str().into(), Way::There(peer))
     }
-    /// From here on no audience takes it; from those that have it already it is to be removed after that.
+    fn by(name: Arc<str>, way: Way) -> Self {
+        Self { name, way, moved: Moved::default(), is_over: Arc::default() }
+    }
+    /// From here on nobody enters it into an audience; from those that have it already it is to be removed after that.
     pub fn end(&self) {
         self.is_over.store(true, Relaxed);
+    }
+    /// Whether it has ended. A subscription may have waited for a claim to be confirmed, longer than its gateway lived.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Relaxed)
     }
     fn moved(&self) -> std::sync::MutexGuard<'_, BTreeMap<LogId, u64>> {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner)
@@ -120,12 +126,8 @@ impl Audience {
     fn sinks(&self) -> std::sync::MutexGuard<'_, Vec<GatewaySink>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// A gateway has its first listener. Twice is once. A subscription may have waited, for a claim to be confirmed,
-    /// longer than its gateway lived.
+    /// A gateway has its first listener. Twice is once.
     pub fn add(&self, sink: GatewaySink) {
-        if sink.is_over.load(Relaxed) {
-            return;
-        }
         let mut sinks = self.sinks();
         if !cluster::planted!(TwoCopies) {
             sinks.retain(|known| known.name != sink.name);
@@ -164,18 +166,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gateway_is_entered_once_and_one_that_has_gone_no_more() {
+    fn a_gateway_is_entered_once() {
         let (relay, _heard) = mpsc::channel(1);
-        let (audience, sink) = (Audience::default(), GatewaySink::new("g", relay.clone()));
+        let (audience, sink) = (Audience::default(), GatewaySink::new("g", relay));
         audience.add(sink.clone());
-        audience.add(sink.clone());
+        audience.add(sink);
         assert_eq!(audience.sinks().len(), 1);
         audience.remove("g");
-        sink.end();
-        audience.add(sink.clone());
-        assert!(audience.is_empty(), "its subscription came too late");
-        audience.add(GatewaySink::new("g", relay));
-        audience.add(sink);
-        assert_eq!(audience.sinks().len(), 1, "and does not take the place of the one that came back");
+        assert!(audience.is_empty());
     }
 }

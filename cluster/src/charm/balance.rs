@@ -25,6 +25,7 @@ struct Standing {
     lives: BTreeMap<NodeId, BootId>,
     gone: BTreeSet<NodeId>,
     leaving: BTreeSet<NodeId>,
+    /// Members; whoever owns no slots takes none either.
     gray: BTreeSet<NodeId>,
 }
 
@@ -54,7 +55,7 @@ impl Balance {
             lives: cell.lives.clone(),
             gone: cell.gone.keys().cloned().collect(),
             leaving: cell.leaving.clone(),
-            gray: cell.gray.keys().cloned().collect(),
+            gray: cell.gray.keys().filter(|node| cell.members.contains(*node)).cloned().collect(),
         };
         if standing != self.standing {
             (self.standing, self.calm_since) = (standing, now);

@@ -79,6 +79,13 @@ impl Cell {
         charm.board.offer(CELL, Roles::ALL, Arc::new(charm.sights()));
         charm
     }
+    /// What a manager sees when whatever it does not reach has been so for long enough.
+    async fn seen_after_a_while(&self, charm: &mut Charm) -> CellView {
+        for _ in 0..fitness::OUT_OF_REACH_MAX.as_millis() / LOOK.as_millis() {
+            self.seen(charm).await;
+        }
+        self.seen(charm).await
+    }
     /// What a manager sees when what was said has arrived.
     async fn seen(&self, charm: &mut Charm) -> CellView {
         self.host.sleep(LOOK).await;
@@ -129,23 +136,18 @@ async fn a_gateway_that_does_not_reach_a_member_sends_its_users_away_if_there_is
     let (mut charm, owner) = (cell.charm("gate", Role::Gateway), cell.peer("a", Role::Channels));
     cell.host.sleep(LOOK).await;
     says(&owner, &Sight { reaches: ["d", "gate"].map(id).into(), ..Sight::default() });
-    let mut seen = cell.seen(&mut charm).await;
-    assert!(seen.gray.is_empty(), "a link may take a while");
-    for _ in 0..=fitness::OUT_OF_REACH_MAX.as_millis() / LOOK.as_millis() {
-        seen = cell.seen(&mut charm).await;
-    }
-    let why = [(id("gate"), "it has no link to d, and others have".to_owned())].into();
-    assert_eq!(
-        (seen.gray, seen.is_cut_off, seen.gateways.len()),
-        (why, false, 0),
-        "there is no other gateway"
-    );
+    let seen = cell.seen_after_a_while(&mut charm).await;
+    assert!(seen.gray.is_empty(), "there is no other gateway: d yields");
     let other = cell.peer("gate-2", Role::Gateway);
     cell.host.sleep(LOOK).await;
-    says(
-        &other,
-        &Sight { gateway: url("gate-2").into(), reaches: ["a", "d"].map(id).into(), ..Sight::default() },
-    );
+    let closed = Sight { reaches: ["a", "d"].map(id).into(), ..Sight::default() };
+    says(&other, &closed);
+    let seen = cell.seen(&mut charm).await;
+    assert!(seen.gray.is_empty(), "a link may take a while");
+    let seen = cell.seen_after_a_while(&mut charm).await;
+    let why = [(id("gate"), "it has no link to d, and others have".to_owned())].into();
+    assert_eq!((seen.gray, seen.is_cut_off), (why, false), "the other one takes no users yet");
+    says(&other, &Sight { gateway: url("gate-2").into(), ..closed });
     let seen = cell.seen(&mut charm).await;
     assert_eq!((seen.is_cut_off, homes(&seen)), (true, vec!["gate-2"]));
 }

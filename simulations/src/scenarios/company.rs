@@ -22,7 +22,7 @@ use actors::{
     command::{Command, Verb},
     context::Context,
     router::Router,
-    store::{LogId, memory::MemoryStore},
+    store::LogId,
 };
 use cluster::{host::Entropy, node::NodeId};
 use proto::v1::{Content, Event, event::Body};
@@ -202,15 +202,17 @@ async fn cut_one(world: &World, town: &Town, node: usize, chance: &Entropy) -> R
     town.trouble(Some(yields));
     world.sleep(NOTICED_WITHIN).await;
     let (pair, cut_at) = ([node, other], world.now());
-    let before = town.rows(pair).await;
+    let mut before = town.rows(pair).await;
     while world.now() < cut_at + YIELDS_AFTER - NOTICED_WITHIN {
         world.sleep(GLANCE).await;
         let now = town.rows(pair).await;
         Violation::unless(before.iter().zip(now).all(|(before, now)| *before <= now), "company", || {
             format!("n{node} and n{other}, which others reach, owned {before:?} slots and own {now:?}")
         })?;
+        before = now;
     }
     world.sleep(YIELDS_WITHIN - YIELDS_AFTER).await;
+    world.count("company.yielded", 1);
     town.owns_nothing(yields)
 }
 
@@ -218,19 +220,20 @@ async fn cut_one(world: &World, town: &Town, node: usize, chance: &Entropy) -> R
 async fn cut_from_nodes(world: &World, town: &Town, node: usize) -> Result<(), Violation> {
     let others = [(node + 1) % NODES, (node + 2) % NODES];
     others.iter().for_each(|other| world.part(town.machine(*other), town.machine(node)));
-    let until = world.now() + YIELDS_WITHIN;
+    let cut_at = world.now();
     world.sleep(NOTICED_WITHIN).await;
-    let theirs = town.rows(others).await;
-    while world.now() < until {
+    let mut theirs: usize = town.rows(others).await.iter().sum();
+    while world.now() < cut_at + YIELDS_WITHIN {
         world.sleep(GLANCE).await;
-        let ([owned], now) = (town.rows([node]).await, town.rows(others).await);
-        let is_late = world.now() + YIELDS_WITHIN >= until + LOST_WITHIN;
-        Violation::unless(owned == 0 || !is_late, "company", || {
+        let [owned, one, other] = town.rows([node, others[0], others[1]]).await;
+        let may_own = world.now() < cut_at + LOST_WITHIN;
+        Violation::unless(owned == 0 || may_own, "company", || {
             format!("n{node}, alone, owns {owned} slots")
         })?;
-        Violation::unless(now.iter().sum::<usize>() >= theirs.iter().sum(), "company", || {
-            format!("n{node}, alone, took some of the slots of the others: {theirs:?} before, {now:?} now")
+        Violation::unless(one + other >= theirs, "company", || {
+            format!("n{node}, alone, took slots of the others: they owned {theirs} and own {}", one + other)
         })?;
+        theirs = one + other;
     }
     world.count("company.alone", 1);
     town.owns_nothing(node)
@@ -243,6 +246,7 @@ async fn run_late(world: &World, town: &Town, node: usize) -> Result<(), Violati
         world.pause(town.machine(node), LATE_BY);
         world.sleep(LATE_EVERY).await;
     }
+    world.count("company.yielded", 1);
     town.owns_nothing(node)
 }
 
@@ -389,6 +393,3 @@ fn is_owned(context: &Context, log: &LogId) -> bool {
 fn name(number: usize) -> NodeId {
     NodeId::parse(&format!("n{number}")).expect("a plain name")
 }
-
-/// A store that can be asked from outside the world's machines.
-type Kept = Arc<MemoryStore>;

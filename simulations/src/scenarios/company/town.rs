@@ -1,6 +1,6 @@
 //! Nodes on machines of their own, and one more machine that has the store.
 
-use super::{Kept, LOOK, is_owned, name};
+use super::{LOOK, is_owned, name};
 use crate::{
     stage::neighbours::{self, Neighbours},
     world::{
@@ -46,7 +46,8 @@ struct Seat {
 
 pub(super) struct Town {
     pub(super) world: World,
-    store: Kept,
+    /// It can be asked from outside the world's machines.
+    store: Arc<MemoryStore>,
     neighbours: Neighbours,
     seats: Mutex<BTreeMap<usize, Seat>>,
     mended: Mutex<bool>,
@@ -163,7 +164,6 @@ impl Town {
                 format!("{id} is not fit, and owns {slots} slots as {by} sees it")
             })?;
         }
-        self.world.count("company.yielded", 1);
         Ok(())
     }
 

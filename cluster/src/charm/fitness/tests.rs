@@ -1,0 +1,164 @@
+//! Cells with links missing, and what each node makes of that.
+
+use super::*;
+use crate::node::BootId;
+
+fn ids(names: &[&str]) -> BTreeSet<NodeId> {
+    names.iter().map(|name| NodeId::parse(name).unwrap()).collect()
+}
+const TENTH: Duration = Duration::from_millis(100);
+
+/// A cell of `a` to `d`, a store and gateways that own no slots, and the links between them that are missing.
+struct Cell {
+    cuts: Vec<(&'static str, &'static str)>,
+    /// Gateways whose loop is late.
+    late: BTreeSet<NodeId>,
+    /// Members that take users, too.
+    doors: BTreeSet<NodeId>,
+    members: BTreeSet<NodeId>,
+    stores: BTreeSet<NodeId>,
+    gateways: BTreeSet<NodeId>,
+}
+
+impl Cell {
+    /// With the gateways `Gate` and `gate`.
+    fn with_cuts(cuts: &[(&'static str, &'static str)]) -> Self {
+        Self::of(&["Gate", "gate"], cuts)
+    }
+    fn of(gateways: &[&str], cuts: &[(&'static str, &'static str)]) -> Self {
+        let (members, stores) = (ids(&["a", "b", "c", "d"]), ids(&["store"]));
+        let (late, doors) = Default::default();
+        Self { cuts: cuts.to_vec(), late, doors, members, stores, gateways: ids(gateways) }
+    }
+    fn reaches(&self, me: &NodeId) -> BTreeSet<NodeId> {
+        let is_cut = |other: &NodeId| {
+            let (me, other) = (me.as_str(), other.as_str());
+            self.cuts.contains(&(me, other)) || self.cuts.contains(&(other, me))
+        };
+        let all = self.members.iter().chain(&self.stores).chain(&self.gateways);
+        all.filter(|other| *other != me && !is_cut(other)).cloned().collect()
+    }
+    /// What a node says after so many looks in each of which it was so late.
+    fn ailment(&self, name: &str, looks: u32, late: Duration) -> Option<Ailment> {
+        let mut fitness = Fitness::default();
+        (0..looks).fold(None, |_, look| self.look(&mut fitness, name, look * TENTH, late))
+    }
+    fn look(&self, fitness: &mut Fitness, name: &str, now: Duration, late: Duration) -> Option<Ailment> {
+        let me = NodeId::parse(name).unwrap();
+        let reaches = self.reaches(&me);
+        let sight = |node: &NodeId| {
+            let late = self.late.iter().filter(|late| *late == node);
+            let ailing = late.map(|node| (node.clone(), "late".to_owned())).collect();
+            Arc::new(Sight { reaches: self.reaches(node), ailing, ..Sight::default() })
+        };
+        let says = |nodes: &mut dyn Iterator<Item = &NodeId>| -> Said {
+            nodes.filter(|node| reaches.contains(*node)).map(|node| (node.clone(), sight(node))).collect()
+        };
+        let said = says(&mut self.members.iter());
+        let by_gateways = says(&mut self.gateways.iter().chain(&self.doors));
+        let (members, stores) = (&self.members, &self.stores);
+        let links = reaches.iter().map(|node| (node.clone(), BootId(1))).collect();
+        let around =
+            Around { me: &me, members, stores, links: &links, said: &said, by_gateways: &by_gateways };
+        fitness.look(now, late, &around).cloned()
+    }
+    /// Who is gray after ten seconds.
+    fn gray(&self) -> Vec<&str> {
+        let is_gray = |node: &&NodeId| self.ailment(node.as_str(), 100, Duration::ZERO).is_some();
+        self.members.iter().chain(&self.gateways).filter(is_gray).map(NodeId::as_str).collect()
+    }
+}
+
+#[test]
+fn who_is_cut_off_from_what_others_reach_yields_and_one_of_two_is_enough() {
+    assert_eq!(Cell::with_cuts(&[]).gray(), [""; 0]);
+    assert_eq!(Cell::with_cuts(&[("a", "b")]).gray(), ["b"], "of equals the later one by name");
+    assert_eq!(Cell::with_cuts(&[("a", "b"), ("a", "c")]).gray(), ["a"], "it has the fewest links");
+    assert_eq!(Cell::with_cuts(&[("a", "store")]).gray(), ["a"], "the store does not yield");
+    let alone = [("a", "b"), ("a", "c"), ("a", "d"), ("a", "store"), ("a", "Gate"), ("a", "gate")];
+    assert_eq!(Cell::with_cuts(&alone).gray(), [""; 0], "nobody is there to tell it: it is taken for gone");
+    let nobody = [("a", "store"), ("b", "store"), ("c", "store"), ("d", "store")];
+    assert_eq!(Cell::with_cuts(&nobody).gray(), [""; 0], "a store that nobody reaches is down");
+    let why = Cell::with_cuts(&[("a", "b")]).ailment("b", 100, Duration::ZERO).unwrap();
+    assert_eq!(why.to_string(), "it has no link to a, and others have");
+}
+
+#[test]
+fn a_gateway_that_owns_no_slots_yields_to_a_member_that_others_reach_unless_most_miss_it() {
+    assert_eq!(Cell::with_cuts(&[("gate", "d")]).gray(), ["gate"]);
+    assert_eq!(Cell::with_cuts(&[("Gate", "d")]).gray(), ["Gate"], "whatever their names");
+    assert_eq!(Cell::with_cuts(&[("Gate", "d"), ("gate", "d")]).gray(), ["d"], "no gateway reaches it");
+    assert_eq!(Cell::with_cuts(&[("Gate", "gate")]).gray(), [""; 0], "gateways do without each other");
+    assert_eq!(Cell::with_cuts(&[("gate", "store")]).gray(), ["gate"]);
+    let from_members = [("gate", "a"), ("gate", "b"), ("gate", "c"), ("gate", "d")];
+    assert_eq!(Cell::with_cuts(&from_members).gray(), ["gate"], "it hears of them by the other gateway");
+    let five = |cuts| Cell::of(&["g1", "g2", "g3", "g4", "g5"], cuts).gray().join(" ");
+    assert_eq!(five(&[("g1", "d"), ("g2", "d")]), "g1 g2", "most reach it");
+    assert_eq!(five(&[("g1", "d"), ("g2", "d"), ("g3", "d")]), "d");
+}
+
+#[test]
+fn a_member_yields_to_the_only_gateway_that_is_well() {
+    let cut = [("gate", "d")];
+    assert_eq!(Cell::of(&["gate"], &cut).gray(), ["d"]);
+    let with_late = Cell { late: ids(&["Gate"]), ..Cell::with_cuts(&cut) };
+    assert_eq!(with_late.gray(), ["d"], "nobody is sent to a gateway that is not well");
+    let with_doors = Cell { doors: ids(&["a", "b", "c", "d"]), ..Cell::of(&["gate"], &cut) };
+    assert_eq!(with_doors.gray(), ["gate"], "members that take users reach it");
+}
+
+#[test]
+fn what_gateways_that_own_no_slots_miss_says_nothing_of_a_cut_between_members() {
+    let misses_all = [("gate", "a"), ("gate", "b"), ("gate", "c"), ("gate", "d")];
+    let cuts = [&misses_all[..], &[("a", "b")]].concat();
+    assert_eq!(Cell::with_cuts(&cuts).gray(), ["b", "gate"]);
+}
+
+#[test]
+fn who_is_not_fit_is_told_by_itself_or_where_it_is_not_reached_by_those_that_reach_it() {
+    let id = |name: &str| NodeId::parse(name).unwrap();
+    let sight = |ailing: &[&str]| {
+        let ailing = ailing.iter().map(|name| (id(name), "late".to_owned())).collect();
+        Arc::new(Sight { ailing, ..Sight::default() })
+    };
+    let said = [(id("b"), sight(&["b", "c", "d"])), (id("c"), sight(&[]))].into();
+    let direct = ailing(Some((&id("a"), &Ailment::Late)), &said);
+    let all = ailing_anywhere(direct.clone(), (&said, &said));
+    assert_eq!(direct.keys().map(NodeId::as_str).collect::<Vec<_>>(), ["a", "b"]);
+    let all: Vec<&str> = all.keys().map(NodeId::as_str).collect();
+    assert_eq!(all, ["a", "b", "d"], "c is reached, and does not say so");
+    let with_gateway =
+        [&said, &[(id("d"), sight(&[]))].into()].map(Clone::clone).into_iter().flatten().collect();
+    let all = ailing_anywhere(direct.clone(), (&said, &with_gateway));
+    assert_eq!(all, direct, "d owns no slots, and is heard itself");
+}
+
+#[test]
+fn a_link_may_be_down_for_a_while_and_a_loop_be_late_once() {
+    let (whole, cut) = (Cell::with_cuts(&[]), Cell::with_cuts(&[("a", "b")]));
+    assert_eq!(cut.ailment("b", 50, Duration::ZERO), None);
+    assert!(cut.ailment("b", 51, Duration::ZERO).is_some());
+    assert_eq!(whole.ailment("a", 24, LATE), None);
+    assert_eq!(whole.ailment("a", 25, LATE), Some(Ailment::Late));
+    assert_eq!(whole.ailment("a", 1000, LATE - Duration::from_millis(1)), None);
+}
+
+#[test]
+fn who_was_gray_has_to_be_well_for_longer_each_time() {
+    let (cell, mut fitness, mut now) = (Cell::with_cuts(&[]), Fitness::default(), Duration::ZERO);
+    let mut look = |late| {
+        now += TENTH;
+        cell.look(&mut fitness, "a", now, late).is_some()
+    };
+    let mut rests = Vec::new();
+    for _ in 0..6 {
+        while !look(LATE) {}
+        let rest = (0..).take_while(|_| look(Duration::ZERO)).count();
+        rests.push(rest / 100);
+    }
+    // In tens of seconds; some two more go by until the late looks are forgotten.
+    assert_eq!(rests, [1, 2, 4, 8, 16, 16]);
+    (0..6000).for_each(|_| assert!(!look(Duration::ZERO)));
+    while !look(LATE) {}
+    assert_eq!((0..).take_while(|_| look(Duration::ZERO)).count() / 100, 1, "all is forgiven");
+}
