@@ -34,7 +34,6 @@ use log::Log;
 use parking::Parking;
 use promise::Promise;
 use proto::id::UserId;
-use proto::refusal::Refusal;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_cluster::RactorMessage;
 use recent::Recent;
@@ -280,7 +279,7 @@ impl ChannelState {
         tracing::warn!(channel = ?self.args.id, %error, "channel could not be loaded");
         metrics::counter!("waggle_channel_load_failures_total").increment(1);
         for (command, reply) in self.waiting.drain(..) {
-            reply.answer(Err(command.refused(Refusal::Unavailable(error.to_string()))));
+            reply.answer(Err(command.refused(error.clone().into())));
         }
         self.readers.drain(..).for_each(|reader| reader.answer(Err(error.clone())));
         for (reply, _) in self.tails.drain(..) {

@@ -36,8 +36,9 @@ impl Command {
     /// What a refusal of this try says of the command: that of a try after one whose answer was lost does not say what
     /// became of that one, unless it looked.
     pub fn refused(&self, refusal: Refusal) -> Refusal {
-        let unsaid = matches!(refusal, Refusal::Busy { .. } | Refusal::Unavailable(_))
-            && !cluster::planted!(RefusalHidesFirstTry);
+        let unsaid =
+            matches!(refusal, Refusal::Busy { .. } | Refusal::Unavailable(_) | Refusal::OutOfReach(_))
+                && !cluster::planted!(RefusalHidesFirstTry);
         if unsaid && self.attempt > 0 { Refusal::Unknown } else { refusal }
     }
     /// The sender as events name it: empty for the system.

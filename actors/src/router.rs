@@ -113,7 +113,7 @@ impl Router {
     }
     /// Whether a refusal by a channel of this node is the end of a command: not when the slot is another's by now.
     pub fn is_final(&self, slot: Slot, refusal: &Refusal) -> bool {
-        self.is_here(slot) || !matches!(refusal, Refusal::Unavailable(_))
+        self.is_here(slot) || !matches!(refusal, Refusal::Unavailable(_) | Refusal::OutOfReach(_))
     }
     /// Who owns which slot, as far as this node knows.
     pub fn table(&self) -> &Table {

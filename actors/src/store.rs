@@ -15,6 +15,7 @@ mod wire;
 use cluster::slots::Slot;
 use futures::future::BoxFuture;
 use proto::id::{ChannelId, ConversationId, UserId, WorkspaceId};
+use proto::refusal::Refusal;
 use proto::ts::Micros;
 use proto::v1::{
     BucketRow, ConversationRow, Event, Head, JoinedRow, MarkRow, MemberRow, MessageRow, TokenRow, UserRow,
@@ -231,6 +232,16 @@ pub enum StoreError {
     /// The store has been closed or cannot be reached; nothing was written.
     #[error("the store is not available: {0}")]
     Unavailable(String),
+}
+
+impl From<StoreError> for Refusal {
+    /// What a user is told whose command was not done for it.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(why) => Self::OutOfReach(why),
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
 }
 
 /// Rows of a log. `events` continue from `after + 1`, or from `first` when that is higher (retention).

@@ -21,9 +21,8 @@ use actors::{
     node::{Node, StartError, company::Company as Peers},
     store::{
         Store,
-        link::{ASKERS, STORE, StoreLink},
+        link::{OfferedStore, StoreLink},
         remote::RemoteStore,
-        service::StoreService,
     },
 };
 use cluster::{
@@ -133,8 +132,7 @@ impl Running {
             false => None,
         };
         if let (Some(company), Some(store)) = (&company, &store) {
-            let service = StoreService::new(Arc::new(store.clone()), Arc::new(store.clone()));
-            company.board.offer(STORE, ASKERS, Arc::new(service));
+            OfferedStore::offer(&company.board, Arc::new(store.clone()));
         }
         let name_lost = company.as_ref().map(|company| company.name_lost.clone()).unwrap_or_default();
         gateway.set_phase(Phase::Claiming);

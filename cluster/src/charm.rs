@@ -11,10 +11,11 @@
 mod balance;
 mod fitness;
 mod known;
+mod rows;
 pub mod sight;
 
 use crate::{
-    claimant::{CLAIMS_PER_CALL, CellView, plan, plan_of_leaving, read_rows},
+    claimant::{CLAIMS_PER_CALL, CellView, plan, plan_of_leaving},
     claims::{Claim, ClaimOutcome, Claims},
     fence::ClaimDenied,
     gossip::Gossip,
@@ -35,6 +36,7 @@ use balance::Balance;
 use fitness::{Ailment, Around, Fitness};
 use futures::future::{Either, select};
 use known::Known;
+use rows::{Rows, Way};
 use sight::{CELL, Said, Sight, Sights};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,8 +54,6 @@ pub const GRACE: Duration = Duration::from_secs(5);
 const LINKED_WITHIN: Duration = Duration::from_secs(1);
 /// What is seen is told again this often, for those who missed it.
 const TOLD_AGAIN: Duration = Duration::from_secs(1);
-/// The rows are read again this often.
-const READ_AGAIN: Duration = Duration::from_secs(10);
 /// Slots of one notice.
 const NEWS_SLOTS_MAX: usize = 512;
 /// Slots that a node hands over at a time: their channels are loaded elsewhere before the next ones follow.
@@ -72,8 +72,8 @@ pub struct Charm {
     sights: Sights,
     started: Duration,
     told: Told,
-    /// When the rows were read last.
-    read: Duration,
+    /// To the store.
+    way: Way,
     /// The cell at the last look.
     shown: Arc<ArcSwap<CellView>>,
     asked: mpsc::Receiver<oneshot::Sender<Left>>,
@@ -165,7 +165,7 @@ impl Charm {
     pub fn new(args: CharmArgs) -> Self {
         let CharmArgs { host, me, members, claims, routes, gossip, board, door } = args;
         let (sights, started) = (Sights::new(routes.clone()), host.monotonic());
-        let (told, read, (departs, asked)) = (Told::default(), started, mpsc::channel(1));
+        let (told, way, (departs, asked)) = (Told::default(), Way::default(), mpsc::channel(1));
         let (departure, is_leaving) = (Departure(departs), false);
         let cell = CellView::starting(members.clone());
         let (known, shown) = (Known::new(&cell), Arc::new(ArcSwap::from_pointee(cell)));
@@ -180,7 +180,7 @@ impl Charm {
             sights,
             started,
             told,
-            read,
+            way,
             shown,
             asked,
             departure,
@@ -212,6 +212,9 @@ impl Charm {
 
     /// Looks, decides and acts, for ever.
     pub async fn run(mut self) {
+        let (host, claims, routes, way) =
+            (self.host.clone(), self.claims.clone(), self.routes.clone(), self.way.clone());
+        self.host.spawn("slot rows", Rows { host, claims, routes, way }.run());
         loop {
             let due = self.host.monotonic() + LOOK;
             let asked = match select(pin!(self.asked.recv()), pin!(self.host.sleep(LOOK))).await {
@@ -226,7 +229,6 @@ impl Charm {
             self.known.places(&cell);
             self.shown.store(cell.clone());
             self.tell(sight);
-            self.read_again().await;
             match self.is_leaving {
                 true => self.hand_over(&cell).await,
                 false => {
@@ -279,7 +281,7 @@ impl Charm {
         let ailing = fitness::ailing(ailment.as_ref().map(|ailment| (&self.me.id, ailment)), &by_all);
         let mut cell =
             CellView { lives: links, gone, leaving, loop_lag, ..CellView::starting(self.members.clone()) };
-        cell.gray = cell.gray_of(fitness::ailing_anywhere(ailing.clone(), (&said, &by_all)));
+        cell.gray = cell.gray_of(fitness::ailing_anywhere(&self.me.id, ailing.clone(), (&said, &by_all)));
         let gateway = self.door.url();
         let others = by_gateways.iter().map(|(peer, sight)| (peer, &sight.gateway));
         // Where gateways have no addresses of their own nobody can tell which doors are open.
@@ -294,7 +296,8 @@ impl Charm {
         let gone: BTreeSet<NodeId> = cell.gone.keys().cloned().collect();
         let reaches = cell.lives.keys().cloned().collect();
         let missed = self.met.intersection(&gone).cloned().collect();
-        (cell, Sight { gone, missed, is_leaving: self.is_leaving, ailing, reaches, gateway })
+        let (is_leaving, store_takes) = (self.is_leaving, self.way.takes());
+        (cell, Sight { gone, missed, is_leaving, ailing, reaches, gateway, store_takes })
     }
 
     /// What makes this node serve badly. `said`: by peers that may own slots, and by those that take users.
@@ -307,7 +310,8 @@ impl Charm {
         let keeps = |peer: &&NodeId| self.board.roles(peer).has(Role::Store);
         self.stores.extend(links.keys().filter(keeps).cloned());
         let (me, members, stores) = (&self.me.id, &self.members, &self.stores);
-        let around = Around { me, members, stores, links, said, by_gateways };
+        let store_takes = self.way.takes();
+        let around = Around { me, members, stores, links, store_takes, said, by_gateways };
         self.fitness.look(self.host.monotonic(), loop_lag, &around).cloned()
     }
 
@@ -332,19 +336,6 @@ impl Charm {
             own.chunks(NEWS_SLOTS_MAX).for_each(|some| self.tell_all(sight::slots(some)));
         }
         self.told = Told { sight, at: now, ups };
-    }
-
-    /// Reads the rows now and then: news may have got lost.
-    async fn read_again(&mut self) {
-        let now = self.host.monotonic();
-        if now.saturating_sub(self.read) < READ_AGAIN || crate::planted!(NewsOfSlotsKept) {
-            return;
-        }
-        self.read = now;
-        match read_rows(&*self.claims).await {
-            Ok(rows) => _ = self.routes.table().apply(&rows.into_iter().collect::<Vec<_>>()),
-            Err(error) => tracing::warn!(%error, "slot table not readable"),
-        }
     }
 
     fn tell_all(&self, notice: bytes::Bytes) {

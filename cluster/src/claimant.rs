@@ -103,9 +103,9 @@ impl CellView {
         let room = (self.members.len() / 2).saturating_sub(gone.count());
         others.into_iter().chain(members.into_iter().take(room)).collect()
     }
-    /// Configured members that are up in our view.
-    pub fn members_up(&self) -> usize {
-        self.up().count()
+    /// Configured members that answer: this node, and those to which there is a link.
+    pub fn members_linked(&self) -> usize {
+        1 + self.members.iter().filter(|node| self.lives.contains_key(*node)).count()
     }
     /// How an owner looks, and whether somebody else sees it so.
     fn seen(&self, owner: &Owner) -> (OwnerSeen, bool) {
@@ -134,12 +134,12 @@ pub struct Plan {
 
 /// What F1 lets this node claim of rows that were just read. `ring`: the cell's.
 pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView, ring: &Ring) -> Plan {
-    let (placement, members_up) = (ring.placement(), cell.members_up());
+    let (placement, linked) = (ring.placement(), cell.members_linked());
     let mut plan = Plan::default();
     let mut rows = rows.iter().peekable();
     for (slot, successor) in Slot::all().zip(placement.into_iter().map(Some).chain(std::iter::repeat(None))) {
         let owner = rows.next_if(|(of, _)| **of == slot).map(|(_, owner)| owner);
-        match plan_of(slot, owner, me, (cell, members_up), successor) {
+        match plan_of(slot, owner, me, (cell, linked), successor) {
             Ok(claim) => match owner.is_some_and(|owner| cell.gray.contains_key(&owner.node.id)) {
                 true => plan.yielded.push(claim),
                 false => plan.claims.push(claim),
@@ -151,12 +151,12 @@ pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView, ring: &Rin
     plan
 }
 
-/// The same for one slot, whose successor on the cell's ring is known, as are the members that are up.
+/// The same for one slot, whose successor on the cell's ring is known, as are the members that answer.
 pub fn plan_of(
     slot: Slot,
     owner: Option<&Owner>,
     me: &Node,
-    (cell, members_up): (&CellView, usize),
+    (cell, members_linked): (&CellView, usize),
     successor: Option<&NodeId>,
 ) -> Result<Claim, ClaimDenied> {
     let (owner_seen, second_observer) = owner.map_or((OwnerSeen::Up, false), |owner| cell.seen(owner));
@@ -168,7 +168,7 @@ pub fn plan_of(
         second_observer,
         successor,
         members: cell.members.len(),
-        members_up,
+        members_linked,
         loop_lag: cell.loop_lag,
     })
 }

@@ -187,7 +187,7 @@ impl Overview {
                 }
             }
         }
-        match plan_of(slot, owner, &self.me, (&self.cell, self.cell.members_up()), place) {
+        match plan_of(slot, owner, &self.me, (&self.cell, self.cell.members_linked()), place) {
             Ok(_) => why.push(format!("{me} takes it with its next look")),
             Err(ClaimDenied::Ours { .. } | ClaimDenied::OwnerUp { .. }) => {}
             Err(denied) => why.push(format!("{me} does not take it: {denied}")),
@@ -198,11 +198,10 @@ impl Overview {
     /// What is not as it should be, a sentence each.
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles = Vec::new();
-        let (members, up) = (self.cell.members.len(), self.cell.members_up());
-        if up * 2 <= members && members > crate::fence::WITNESSED_MAX {
-            let me = &self.me.id;
-            troubles
-                .push(format!("{me} sees {up} of {members} members: without a majority nobody takes slots"));
+        let (members, linked) = (self.cell.members.len(), self.cell.members_linked());
+        if linked * 2 <= members && members > crate::fence::WITNESSED_MAX {
+            let seen = format!("{} reaches {linked} of {members} members, itself included", self.me.id);
+            troubles.push(format!("{seen}: without a majority nobody takes slots"));
         }
         for line in self.nodes() {
             let NodeLine { node, state, is_member, slots, .. } = line;

@@ -43,6 +43,10 @@ bugs! {
     /// A node that starts again leaves the slots of its own earlier life to that life.
     OwnSlotsNotTaken: "own-slots-not-taken" breaks "F1",
 
+    /// A node takes the slots of one that it alone takes for gone.
+    OneObserver: "one-observer" breaks "F1",
+    /// Nodes that are no majority take the slots of those that they do not reach.
+    MinorityTakes: "minority-takes" breaks "F1",
     /// A node takes slots from an owner that is up.
     SlotsOfTheLivingTaken: "slots-of-the-living-taken" breaks "F1",
 
@@ -217,6 +221,11 @@ bugs! {
 }
 
 impl Bug {
+    /// Whether it shows only where links of a cell are cut for a while, and the rows are looked at meanwhile.
+    pub fn is_of_cut_links(self) -> bool {
+        matches!(self, Bug::OneObserver | Bug::MinorityTakes)
+    }
+
     /// Whether it shows only where several nodes share the slots.
     pub fn is_of_cells(self) -> bool {
         const OF_CELLS: [Bug; 12] = [

@@ -17,6 +17,9 @@ pub enum Refusal {
     /// The store refuses writes (disk full, damaged); nothing was changed.
     #[error("the store does not take writes now: {0}")]
     Unavailable(String),
+    /// The channel's node does not reach the store; nothing was changed.
+    #[error("the store is not reached now: {0}")]
+    OutOfReach(String),
     /// The outcome is not known: it may still take effect. Retry with the same key.
     #[error("the outcome is not known; retry with the same key")]
     Unknown,
@@ -44,7 +47,7 @@ impl Refusal {
         match self {
             Self::Named(code) => code,
             Self::Busy { .. } => "ratelimited",
-            Self::Unavailable(_) => "service_unavailable",
+            Self::Unavailable(_) | Self::OutOfReach(_) => "service_unavailable",
             Self::Unknown => "internal_error",
             Self::KeyReused => "idempotency_key_reused",
             Self::BadKey(crate::key::KeyError::Malformed) => "invalid_idempotency_key",
@@ -59,7 +62,7 @@ impl Refusal {
     pub fn retry_after_ms(&self) -> u32 {
         match self {
             Self::Busy { retry_after_ms } => *retry_after_ms,
-            Self::Unavailable(_) | Self::Unknown => 1000,
+            Self::Unavailable(_) | Self::OutOfReach(_) | Self::Unknown => 1000,
             _ => 0,
         }
     }
@@ -76,7 +79,8 @@ mod tests {
         match refusal {
             Refusal::Named(_) => Some(Refusal::Busy { retry_after_ms: 1 }),
             Refusal::Busy { .. } => Some(Refusal::Unavailable(String::new())),
-            Refusal::Unavailable(_) => Some(Refusal::Unknown),
+            Refusal::Unavailable(_) => Some(Refusal::OutOfReach(String::new())),
+            Refusal::OutOfReach(_) => Some(Refusal::Unknown),
             Refusal::Unknown => Some(Refusal::KeyReused),
             Refusal::KeyReused => Some(Refusal::BadKey(KeyError::Malformed)),
             Refusal::BadKey(KeyError::Malformed) => Some(Refusal::BadKey(KeyError::TooOld)),
@@ -87,7 +91,8 @@ mod tests {
     #[test]
     fn the_list_of_codes_has_the_code_of_every_refusal_and_no_other() {
         let own = std::iter::successors(next(&Refusal::Named("not_in_channel")), next);
-        let codes: Vec<&str> = own.map(|refusal| refusal.code()).collect();
+        let mut codes: Vec<&str> = own.map(|refusal| refusal.code()).collect();
+        codes.dedup(); // `Unavailable` and `OutOfReach` are one to clients
         assert_eq!(codes, Refusal::CODES);
     }
 }

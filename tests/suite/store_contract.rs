@@ -49,7 +49,7 @@ struct InProcess(StoreService);
 
 impl Carry for InProcess {
     fn carry(&self, call: Bytes) -> BoxFuture<'static, Result<Bytes, CarryError>> {
-        self.0.answer(call).map(Ok).boxed()
+        self.0.answer(call, true).map(Ok).boxed()
     }
 }
 

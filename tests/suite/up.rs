@@ -3,6 +3,7 @@
 mod cut;
 mod half;
 mod homes;
+mod storeless;
 
 use crate::native::stage::{self, Stage, connected};
 use crate::serve::{text, waggle};

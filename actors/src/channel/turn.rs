@@ -46,7 +46,7 @@ impl ChannelState {
     pub(crate) fn take(&mut self, command: Command, reply: Admitted) {
         self.busy_at = self.args.pilot.host.monotonic();
         if let Some(lost) = &self.lost {
-            return reply.answer(Err(command.refused(Refusal::Unavailable(lost.to_string()))));
+            return reply.answer(Err(command.refused(lost.clone().into())));
         }
         if self.hot.is_none() {
             return self.waiting.push_back((command, reply));
@@ -147,7 +147,7 @@ impl ChannelState {
     pub(crate) fn sure(&mut self, unsure: Unsure, tail: Result<u64, StoreError>) {
         let Unsure { command, reply, answer, tail: known } = unsure;
         match tail {
-            Err(error) => reply.answer(Err(command.refused(Refusal::Unavailable(error.to_string())))),
+            Err(error) => reply.answer(Err(command.refused(error.into()))),
             Ok(tail) if tail <= known => reply.answer(answer),
             Ok(tail) => {
                 self.tail_seen(tail);
@@ -213,7 +213,7 @@ impl ChannelState {
             Ok(loaded) => hot.subject.loaded(loaded),
             Err(error) => {
                 for (command, reply) in line {
-                    reply.answer(Err(command.refused(Refusal::Unavailable(error.to_string()))));
+                    reply.answer(Err(command.refused(error.clone().into())));
                 }
                 return;
             }
@@ -375,7 +375,7 @@ impl ChannelState {
         for staged in hot.log.abandon() {
             match &reason {
                 Some(error) => {
-                    let refusal = Refusal::Unavailable(error.to_string());
+                    let refusal = error.clone().into();
                     staged.reply.answer(Err(staged.command.refused(refusal)));
                 }
                 None if staged.command.attempt >= crate::router::RESENDS_MAX => {
@@ -409,7 +409,7 @@ impl ChannelState {
     fn give_up(&mut self, lost: StoreError) {
         let Some(hot) = self.hot.take() else { return };
         let refuse = |command: &Command, reply: Admitted| {
-            reply.answer(Err(command.refused(Refusal::Unavailable(lost.to_string()))));
+            reply.answer(Err(command.refused(lost.clone().into())));
         };
         for staged in hot.log.abandon() {
             refuse(&staged.command, staged.reply);

@@ -33,6 +33,8 @@ enum Tried {
     NotTaken,
     /// It may have been done.
     Lost,
+    /// The owner could not do it, for want of the store; the refusal says whether it may have been done.
+    Unserved(Refusal),
 }
 
 impl Router {
@@ -64,6 +66,10 @@ impl Router {
                     return reply.answer(result.map_err(|refusal| command.refused(refusal)));
                 }
                 Tried::NotTaken => {}
+                Tried::Unserved(refusal) if !self.reaches_store(&log).await => {
+                    return reply.answer(Err(command.refused(refusal)));
+                }
+                Tried::Unserved(refusal) => command.attempt += u32::from(refusal == Refusal::Unknown),
                 Tried::Lost if cluster::planted!(LostIsRefused) => {
                     return reply.answer(Err(Refusal::Unavailable("the owner did not answer".into())));
                 }
@@ -118,6 +124,9 @@ impl Router {
     fn tried(&self, answer: Result<PeerAnswer, AskError>) -> Tried {
         match answer {
             Ok(PeerAnswer::Done(done)) => Tried::Ended(Ok(done)),
+            Ok(PeerAnswer::Refused(refusal @ (Refusal::OutOfReach(_) | Refusal::Unknown))) => {
+                Tried::Unserved(refusal)
+            }
             Ok(PeerAnswer::Refused(refusal)) => Tried::Ended(Err(refusal)),
             Ok(PeerAnswer::NotOwner { slot, owner }) => {
                 self.learn(slot, owner);
@@ -126,6 +135,12 @@ impl Router {
             Err(error) if error.is_harmless() => Tried::NotTaken,
             Ok(_) | Err(_) => Tried::Lost,
         }
+    }
+
+    /// Whether this node reaches the store. An owner that does not then yields, within seconds; else the store is down,
+    /// and whoever waits is told at once.
+    async fn reaches_store(&self, log: &LogId) -> bool {
+        self.0.pilot.tenure.read(Self::slot(log)).await.is_ok()
     }
 
     /// Another node's word on who owns a slot.
@@ -190,6 +205,8 @@ impl Router {
                     answer => return answer,
                 },
                 Route::Remote { node, epoch } => match peers.ask(&node, &ask(epoch)).await {
+                    Ok(PeerAnswer::StoreError(StoreError::Unavailable(_)))
+                        if self.reaches_store(log).await => {}
                     Ok(PeerAnswer::StoreError(error)) => return Err(error),
                     Ok(PeerAnswer::NotOwner { slot, owner }) => self.learn(slot, owner),
                     Ok(answer) => {

@@ -29,16 +29,22 @@ impl StoreService {
         Self { store, claims }
     }
 
-    /// Answers an encoded `StoreCall` with an encoded `StoreAnswer`. The store is asked before this returns, in the
-    /// order of the calls. How long a call may be is up to who carries it; an answer has no limit but those of the
-    /// store's reads.
-    pub fn answer(&self, call: Bytes) -> BoxFuture<'static, Bytes> {
-        let answer = self.ask(call).unwrap_or_else(|why| ready(malformed(&why)).boxed());
+    /// Answers an encoded `StoreCall` with an encoded `StoreAnswer`; one that writes only to who may. The store is
+    /// asked before this returns, in the order of the calls. How long a call may be is up to who carries it; an answer
+    /// has no limit but those of the store's reads.
+    pub fn answer(&self, call: Bytes, may_write: bool) -> BoxFuture<'static, Bytes> {
+        let answer = self.ask(call, may_write).unwrap_or_else(|why| ready(malformed(&why)).boxed());
         answer.map(|answer| StoreAnswer { answer: Some(answer) }.encode_to_vec().into()).boxed()
     }
 
-    fn ask(&self, call: Bytes) -> Result<Answering, Malformed> {
+    fn ask(&self, call: Bytes, may_write: bool) -> Result<Answering, Malformed> {
         let call = StoreCall::decode(call)?.call.ok_or(Malformed::Missing("call"))?;
+        if !may_write && writes(&call) {
+            metrics::counter!("waggle_calls_refused_total", "why" => "role").increment(1);
+            tracing::warn!("a node whose certificate does not give it the role channels asked to write");
+            let why = "only a node with the role channels writes".to_owned();
+            return Ok(ready(refused(StoreError::Unavailable(why))).boxed());
+        }
         let (store, claims) = (&self.store, &self.claims);
         let workspace = WorkspaceId::parse;
         let (user, channel) = (UserId::parse, ConversationId::parse);
@@ -86,6 +92,11 @@ impl StoreService {
             Call::Token(of) => told(store.token(&of.hash)),
         })
     }
+}
+
+/// Whether a call changes anything.
+fn writes(call: &Call) -> bool {
+    matches!(call, Call::Append(_) | Call::RetainLog(_) | Call::RetainViews(_) | Call::Claim(_))
 }
 
 fn told<T: Carried>(result: Answer<T>) -> Answering {

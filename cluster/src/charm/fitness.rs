@@ -1,13 +1,14 @@
-//! Whether this node is fit to own slots. A node may answer everybody and yet serve badly: its loop runs late, or it
-//! does not reach nodes that others do. Such a node is called gray (Huang et al., Gray Failure, HotOS 2017). It says
-//! so, others take its slots with its consent, and it is given none until it has been well for a while: each time
-//! for longer.
+//! Whether this node is fit to own slots. A node may answer everybody and yet serve badly: its loop runs late, its way
+//! to the store is slow, or it does not reach nodes that others do. Such a node is called gray (Huang et al., Gray
+//! Failure, HotOS 2017). It says so, others take its slots with its consent, and it is given none until it has been
+//! well for a while: each time for longer.
 
 mod around;
 
 use super::sight::{Said, Sight};
 use crate::{fence::HOLD_MIN, node::NodeId};
 pub(super) use around::Around;
+use around::Slower;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
@@ -24,6 +25,8 @@ const LATE_LOOKS: usize = 25;
 /// A node that others reach may be out of reach for so long: links are tried again within two seconds, and come up one
 /// after the other when a node starts.
 pub const OUT_OF_REACH_MAX: Duration = Duration::from_secs(5);
+/// A node whose way to the store is slow may be so for this long.
+pub const SLOW_MAX: Duration = Duration::from_secs(5);
 /// A node that is gray stays so until it has been well for [`HOLD_MIN`], for twice as long each time it is gray
 /// again, up to this.
 const HOLD_MAX: Duration = Duration::from_secs(160);
@@ -37,6 +40,8 @@ pub(super) enum Ailment {
     Late,
     /// It does not reach these, and others do.
     CutOff(BTreeSet<NodeId>),
+    /// Its way to the store is slow.
+    Slow(Slower),
 }
 
 impl fmt::Display for Ailment {
@@ -46,6 +51,10 @@ impl fmt::Display for Ailment {
             Self::CutOff(nodes) => {
                 let nodes: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
                 write!(f, "it has no link to {}, and others have", nodes.join(", "))
+            }
+            Self::Slow(Slower { here, elsewhere }) => {
+                let (here, elsewhere) = (here.as_millis(), elsewhere.as_millis());
+                write!(f, "its reads of the store take up to {here} ms, and those of most others {elsewhere}")
             }
         }
     }
@@ -58,15 +67,20 @@ pub(super) fn ailing(own: Option<(&NodeId, &Ailment)>, said: &Said) -> BTreeMap<
     own.into_iter().chain(said.iter().filter_map(says)).collect()
 }
 
-/// The same, and of those to whom there is no link (`by_all`: what all say to whom there is one) what they have said to
-/// members.
+/// The same, and of those to whom there is no link what they have said to somebody else: to a member (`said`), or where
+/// no member reaches them to anybody (`by_all`).
 pub(super) fn ailing_anywhere(
+    me: &NodeId,
     mut ailing: BTreeMap<NodeId, String>,
     (said, by_all): (&Said, &Said),
 ) -> BTreeMap<NodeId, String> {
-    let heard = said.values().flat_map(|sight| &sight.ailing);
-    for (node, ails) in heard.filter(|(node, _)| !by_all.contains_key(*node)) {
-        ailing.entry(node.clone()).or_insert_with(|| ails.clone());
+    let is_reached = |node: &NodeId| said.values().any(|sight| sight.reaches.contains(node));
+    for (by, sight) in by_all {
+        let is_member = said.contains_key(by);
+        let heard = sight.ailing.iter().filter(|(node, _)| *node != me && !by_all.contains_key(*node));
+        for (node, ails) in heard.filter(|(node, _)| is_member || !is_reached(node)) {
+            ailing.entry(node.clone()).or_insert_with(|| ails.clone());
+        }
     }
     ailing
 }
@@ -86,6 +100,8 @@ pub(super) struct Fitness {
     late: VecDeque<bool>,
     /// Since when nodes are out of reach to which this one has to yield.
     missed: BTreeMap<NodeId, Duration>,
+    /// Since when its way to the store is slower than that of others, and how much now.
+    slower: Option<(Duration, Slower)>,
     spell: Option<Spell>,
     /// How long it has to be well the next time.
     hold: Duration,
@@ -102,6 +118,8 @@ impl Fitness {
         let missed = beyond.iter().copied().filter(|node| around.yields_to(node, &beyond));
         let since = |node: &NodeId| (node.clone(), self.missed.get(node).copied().unwrap_or(now));
         self.missed = missed.map(since).collect();
+        let slow_since = self.slower.as_ref().map_or(now, |(since, _)| *since);
+        self.slower = around.slower().map(|slower| (slow_since, slower));
         match (self.ailment(now), &mut self.spell) {
             (Some(ailment), Some(spell)) => *spell = Spell { ailment, well_since: None },
             (Some(ailment), None) => self.begins(ailment, now),
@@ -122,6 +140,7 @@ impl Fitness {
         let why = match ailment {
             Ailment::Late => "late",
             Ailment::CutOff(_) => "cut_off",
+            Ailment::Slow(_) => "slow",
         };
         metrics::counter!("waggle_gray_total", "why" => why).increment(1);
         tracing::warn!(%ailment, "this node is gray: others take its slots");
@@ -133,10 +152,11 @@ impl Fitness {
         let beyond = self.missed.iter().filter(|(_, since)| now.saturating_sub(**since) >= OUT_OF_REACH_MAX);
         let beyond: BTreeSet<NodeId> = beyond.map(|(node, _)| node.clone()).collect();
         let late = self.late.iter().filter(|is_late| **is_late).count() >= LATE_LOOKS;
+        let slower = self.slower.as_ref().filter(|(since, _)| now.saturating_sub(*since) >= SLOW_MAX);
         match (beyond.is_empty(), late) {
             (false, _) => Some(Ailment::CutOff(beyond)),
             (true, true) => Some(Ailment::Late),
-            (true, false) => None,
+            (true, false) => slower.map(|(_, slower)| Ailment::Slow(slower.clone())),
         }
     }
 }

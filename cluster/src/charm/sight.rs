@@ -15,6 +15,7 @@ use proto::v1::{CellAilment, CellNotice, CellSight, CellSlot, CellSlots, SlotRow
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// The switchboard's number of this service.
@@ -57,6 +58,8 @@ pub struct Sight {
     pub reaches: BTreeSet<NodeId>,
     /// URL under which users reach it alone; empty when it is nobody's home.
     pub gateway: Arc<str>,
+    /// How long its reads of the store take, once it has made some.
+    pub store_takes: Option<Duration>,
 }
 
 impl Sight {
@@ -68,16 +71,19 @@ impl Sight {
         let ailing = ailing.map(|(node, ails)| CellAilment { node: node.to_string(), ails: ails.clone() });
         let ailing = ailing.collect();
         let (leaving, gateway) = (self.is_leaving, self.gateway.to_string());
-        encoded(What::Sight(CellSight { gone, leaving, ailing, reaches, gateway, missed }))
+        let store_ms =
+            self.store_takes.map_or(0, |takes| u32::try_from(takes.as_millis()).unwrap_or(u32::MAX));
+        encoded(What::Sight(CellSight { gone, leaving, ailing, reaches, gateway, missed, store_ms }))
     }
     fn of_notice(sight: CellSight) -> Self {
-        let CellSight { gone, leaving, ailing, reaches, gateway, missed } = sight;
+        let CellSight { gone, leaving, ailing, reaches, gateway, missed, store_ms } = sight;
         let nodes = |names: Vec<String>| names.iter().filter_map(|name| NodeId::parse(name).ok()).collect();
         let ails = |CellAilment { node, ails }| Some((NodeId::parse(&node).ok()?, ails));
         let ailing = ailing.into_iter().filter_map(ails).collect();
         let gateway = if is_url(&gateway) { gateway.into() } else { Arc::default() };
         let (gone, missed, reaches) = (nodes(gone), nodes(missed), nodes(reaches));
-        Self { gone, missed, is_leaving: leaving, ailing, reaches, gateway }
+        let store_takes = (store_ms > 0).then(|| Duration::from_millis(store_ms.into()));
+        Self { gone, missed, is_leaving: leaving, ailing, reaches, gateway, store_takes }
     }
 }
 
@@ -185,7 +191,8 @@ mod tests {
             sights.peer(b, Some(Linked { boot: BootId(1), roles }));
             sights.notice(b, slots(&[(slot, owner.clone())]));
             assert_eq!(table.now().owner(slot), expected, "{role:?}");
-            let sight = Sight { gateway: "http://b/".into(), is_leaving: true, ..Sight::default() };
+            let (gateway, store_takes) = ("http://b/".into(), Some(Duration::from_millis(64)));
+            let sight = Sight { gateway, store_takes, is_leaving: true, ..Sight::default() };
             sights.notice(b, sight.notice());
             assert_eq!(*sights.said_by(roles)[b], sight, "what it says of itself is heard, {role:?}");
             assert!(sights.said_by(Roles::of(&[Role::Store])).is_empty(), "by its role");

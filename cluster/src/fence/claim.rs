@@ -45,8 +45,8 @@ pub struct ClaimView<'a> {
     pub successor: Option<&'a NodeId>,
     /// Configured members of the cell, this node included.
     pub members: usize,
-    /// Those of them that are up in our view, this node included.
-    pub members_up: usize,
+    /// Those of them that answer this node, itself included: a member that gossip has not missed yet may be cut off.
+    pub members_linked: usize,
     /// How late our own loop runs.
     pub loop_lag: Duration,
 }
@@ -79,10 +79,12 @@ pub enum ClaimDenied {
         successor: Option<NodeId>,
     },
     /// We may be the ones who are cut off.
-    #[error("this node sees {up} of {members} configured members, which is no majority")]
+    #[error(
+        "this node reaches {linked} of {members} configured members, itself included, which is no majority"
+    )]
     Minority {
-        /// Members that are up in our view.
-        up: usize,
+        /// Members that answer, this node included.
+        linked: usize,
         /// Configured members.
         members: usize,
     },
@@ -116,15 +118,15 @@ pub fn forced_claim(view: &ClaimView<'_>) -> Result<Claim, ClaimDenied> {
         if view.owner_seen == OwnerSeen::Up && !crate::planted!(SlotsOfTheLivingTaken) {
             return Err(ClaimDenied::OwnerUp { owner: owner() });
         }
-        if !view.second_observer && !witnessed {
+        if !view.second_observer && !witnessed && !crate::planted!(OneObserver) {
             return Err(ClaimDenied::OneObserver { owner: owner() });
         }
     }
     if view.successor != Some(&view.me.id) {
         return Err(ClaimDenied::NotSuccessor { successor: view.successor.cloned() });
     }
-    if view.members_up * 2 <= view.members && !witnessed {
-        return Err(ClaimDenied::Minority { up: view.members_up, members: view.members });
+    if view.members_linked * 2 <= view.members && !witnessed && !crate::planted!(MinorityTakes) {
+        return Err(ClaimDenied::Minority { linked: view.members_linked, members: view.members });
     }
     if view.loop_lag >= LOOP_LAG_MAX {
         return Err(ClaimDenied::LoopLag { lag_ms: view.loop_lag.as_millis() as u64 });

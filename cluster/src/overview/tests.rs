@@ -86,7 +86,10 @@ fn troubles_are_named_and_a_whole_cell_has_none() {
     let mut alone = overview(true);
     alone.cell.gone.insert(id("b"), true);
     alone.cell.lives.clear();
-    assert_eq!(alone.troubles()[0], "a sees 1 of 3 members: without a majority nobody takes slots");
+    assert_eq!(
+        alone.troubles()[0],
+        "a reaches 1 of 3 members, itself included: without a majority nobody takes slots"
+    );
     let mut whole = overview(true);
     whole.cell.gone.clear();
     whole.cell.lives.insert(id("c"), BootId(1));

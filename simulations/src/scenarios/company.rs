@@ -1,22 +1,21 @@
-//! Company: nodes of one cell that share a store, while their machines lose power, freeze, run late and are cut off,
-//! from all others or from one, and while they are stopped in order. People write at any node, and listen at any; when
-//! theirs dies they go on at another one from their cursors.
+//! Company: nodes of one cell that share a store, and gateways that own no slots, while their machines lose power,
+//! freeze, run late and are cut off, from all others or from one, while their way to the store is slow, and while they
+//! are stopped in order. People write at any node, and listen at any; when theirs dies they go on at another one from
+//! their cursors.
 //!
 //! What was acknowledged is in the log, once, at its place; whoever listens is shown every event once and in order;
-//! nobody is refused because an owner died. Who is up but not fit to own channels owns none after a while, and nobody
-//! takes a channel because it alone does not reach the owner, or while it is cut off from most others.
+//! nobody is refused because an owner died. Who is up but not fit to own channels owns none after a while, and is
+//! nobody's home; nobody takes a channel because it alone does not reach the owner, or while it is cut off from most
+//! others.
 
+mod copies;
 mod ear;
 mod town;
+mod troubles;
 
 use crate::{
     scenarios::Settings,
-    world::{
-        World,
-        clock::Skew,
-        machine::{Crash, Hardware},
-        report::Violation,
-    },
+    world::{World, machine::Hardware, report::Violation},
 };
 use actors::{
     command::{Command, Verb},
@@ -31,7 +30,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use town::{NODES, Town};
+use town::{ALL, NODES, Town};
 
 /// How long it lasts unless told otherwise.
 const HOURS: f64 = 0.05;
@@ -43,31 +42,11 @@ const REST_MS: u64 = 400;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Whoever posts at a node that is well has an answer within this long, whatever happens to owners.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
-/// Whoever posts where nothing was done waits no longer for the slots of an owner that was killed.
-const KILLED_WITHIN: Duration = Duration::from_secs(3);
 /// Time in which everybody who listens has everything once all is well.
 const LEVEL_WITHIN: Duration = Duration::from_secs(60);
-/// Links come up again within this long after a cut.
-const LINKS_AGAIN: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_millis(100);
-/// How often the rows of the slots are looked at: who has taken some keeps them.
-const GLANCE: Duration = Duration::from_millis(500);
 /// A wait that the story tells.
 const LONG_WAIT: Duration = Duration::from_millis(250);
-/// A node that runs late stops for so long, again and again: its links stay up.
-const LATE_BY: Duration = Duration::from_millis(300);
-const LATE_EVERY: Duration = Duration::from_millis(340);
-/// A node that is not fit owns nothing after this long.
-const YIELDS_WITHIN: Duration = Duration::from_secs(25);
-/// After a cut all nodes have noticed within this long, and until then nobody yields.
-const NOTICED_WITHIN: Duration = Duration::from_millis(700);
-const YIELDS_AFTER: Duration = Duration::from_millis(4500);
-/// One that is cut off from the other nodes, and not from the store, has lost its slots after this long.
-const LOST_WITHIN: Duration = Duration::from_secs(12);
-/// How far a wrong clock is off.
-const CLOCK_OFF_US: i64 = 600_000_000;
-/// Steps in which the longest wait after each trouble is counted.
-const WAITS_MS: [u64; 8] = [50, 100, 250, 500, 1000, 1500, 2000, 3000];
 
 /// What writers were told and listeners shown.
 #[derive(Default)]
@@ -104,7 +83,7 @@ fn text_of(event: &Event) -> String {
 pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
     let (town, book) = (Arc::new(Town::new(&world)), Book::default());
     let people = world.boot(world.machine("people", Hardware::default()));
-    for number in 0..NODES {
+    for number in 0..ALL {
         let town = town.clone();
         people.spawn("boots", async move { town.keep_up(number).await });
     }
@@ -117,148 +96,11 @@ pub async fn run(world: World, settings: Settings) -> Result<(), Violation> {
         people.spawn("writes", async move { write(&writes_in, &notes, &logs, person, chance).await });
         people.spawn("listens", async move { ear::listen(&town, &book, person).await });
     }
-    weather(&world, &town, &book, settings.span_or(HOURS) / 8).await?;
+    troubles::weather(&world, &town, &book, settings.span_or(HOURS) / 8).await?;
     world.heal_all();
     town.mend();
     book.open().over = true;
     level(&world, &town, &book, &logs).await
-}
-
-/// Eight troubles, each followed by a rest.
-async fn weather(world: &World, town: &Town, book: &Book, part: Duration) -> Result<(), Violation> {
-    let chance = world.entropy("company");
-    let half_ms = u64::try_from((part / 2).as_millis()).unwrap_or(u64::MAX).max(1);
-    for _ in 0..8 {
-        // One at a time: of three, two that are left are a majority.
-        while !town.all_run() {
-            world.sleep(LOOK).await;
-        }
-        world.sleep(part / 2).await;
-        let node = chance.below(NODES as u64) as usize;
-        let machine = town.machine(node);
-        town.trouble(Some(node));
-        book.open().longest_lately = Duration::ZERO;
-        let kind = chance.below(10);
-        match kind {
-            9 => cut_from_nodes(world, town, node).await?,
-            8 => one_after_another(world, town, node).await,
-            7 => wrong_clock(world, town, node, &chance).await?,
-            5 => cut_one(world, town, node, &chance).await?,
-            6 => run_late(world, town, node).await?,
-            4 => town.leave(node).await,
-            0 => world.crash(machine, Crash::Process),
-            1 => world.crash(machine, Crash::Power),
-            2 => world.pause(machine, Duration::from_millis(10 + chance.below(half_ms))),
-            _ => {
-                town.machines()
-                    .filter(|other| *other != machine)
-                    .for_each(|other| world.part(other, machine));
-            }
-        }
-        world.sleep(part / 4).await;
-        town.look(&chance).await?;
-        world.sleep(part / 4).await;
-        let waited = u64::try_from(book.open().longest_lately.as_millis()).unwrap_or(u64::MAX);
-        let upto = WAITS_MS.into_iter().find(|upto| waited <= *upto).unwrap_or(u64::MAX);
-        match kind {
-            0 | 1 | 8 => {
-                world.count(&format!("company.waited_for_killed_ms.{upto:05}"), 1);
-                let within = u128::from(waited) <= KILLED_WITHIN.as_millis();
-                Violation::unless(within, "company", || {
-                    format!("a post waited {waited} ms for a dead owner")
-                })?;
-            }
-            4 => world.count(&format!("company.waited_for_stopped_ms.{upto:05}"), 1),
-            _ => {}
-        }
-        world.heal_all();
-        world.sleep(LINKS_AGAIN).await;
-        town.trouble(None);
-    }
-    Ok(())
-}
-
-/// A node dies; when it is back the next one does, whose slots are for one that has just started.
-async fn one_after_another(world: &World, town: &Town, node: usize) {
-    world.crash(town.machine(node), Crash::Process);
-    world.sleep(LOOK).await;
-    while !town.all_run() {
-        world.sleep(LOOK).await;
-    }
-    let next = (node + 1) % NODES;
-    town.trouble(Some(next));
-    world.crash(town.machine(next), Crash::Process);
-}
-
-/// Two nodes do not reach each other, and all others reach both: the later one by name yields. Where no datagram
-/// reaches that one either, whoever has no link to it takes it for gone.
-async fn cut_one(world: &World, town: &Town, node: usize, chance: &Entropy) -> Result<(), Violation> {
-    let other = (node + 1) % NODES;
-    world.part(town.machine(node), town.machine(other));
-    let yields = node.max(other);
-    if chance.chance(1, 2) {
-        world.deafen(town.machine(yields));
-    }
-    town.trouble(Some(yields));
-    world.sleep(NOTICED_WITHIN).await;
-    let (pair, cut_at) = ([node, other], world.now());
-    let mut before = town.rows(pair).await;
-    while world.now() < cut_at + YIELDS_AFTER - NOTICED_WITHIN {
-        world.sleep(GLANCE).await;
-        let now = town.rows(pair).await;
-        Violation::unless(before.iter().zip(now).all(|(before, now)| *before <= now), "company", || {
-            format!("n{node} and n{other}, which others reach, owned {before:?} slots and own {now:?}")
-        })?;
-        before = now;
-    }
-    world.sleep(YIELDS_WITHIN - YIELDS_AFTER).await;
-    world.count("company.yielded", 1);
-    town.owns_nothing(yields)
-}
-
-/// A node reaches none of the others, and the store: they take its slots, and it takes none of theirs.
-async fn cut_from_nodes(world: &World, town: &Town, node: usize) -> Result<(), Violation> {
-    let others = [(node + 1) % NODES, (node + 2) % NODES];
-    others.iter().for_each(|other| world.part(town.machine(*other), town.machine(node)));
-    let cut_at = world.now();
-    world.sleep(NOTICED_WITHIN).await;
-    let mut theirs: usize = town.rows(others).await.iter().sum();
-    while world.now() < cut_at + YIELDS_WITHIN {
-        world.sleep(GLANCE).await;
-        let [owned, one, other] = town.rows([node, others[0], others[1]]).await;
-        let may_own = world.now() < cut_at + LOST_WITHIN;
-        Violation::unless(owned == 0 || may_own, "company", || {
-            format!("n{node}, alone, owns {owned} slots")
-        })?;
-        Violation::unless(one + other >= theirs, "company", || {
-            format!("n{node}, alone, took slots of the others: they owned {theirs} and own {}", one + other)
-        })?;
-        theirs = one + other;
-    }
-    world.count("company.alone", 1);
-    town.owns_nothing(node)
-}
-
-/// A node runs, and its loop is late all the time.
-async fn run_late(world: &World, town: &Town, node: usize) -> Result<(), Violation> {
-    let until = world.now() + YIELDS_WITHIN;
-    while world.now() < until {
-        world.pause(town.machine(node), LATE_BY);
-        world.sleep(LATE_EVERY).await;
-    }
-    world.count("company.yielded", 1);
-    town.owns_nothing(node)
-}
-
-/// The clock of a node is ten minutes off for a while: nothing comes of it but a word to operators.
-async fn wrong_clock(world: &World, town: &Town, node: usize, chance: &Entropy) -> Result<(), Violation> {
-    let offset_us = if chance.chance(1, 2) { CLOCK_OFF_US } else { -CLOCK_OFF_US };
-    let clock = |offset_us| world.set_skew(town.machine(node), Skew { offset_us, ..Skew::default() });
-    clock(offset_us);
-    world.sleep(LINKS_AGAIN).await;
-    let told = town.tells_of_clock(node, chance).await;
-    clock(0);
-    told
 }
 
 /// Posts again and again, each time at any node that runs.
@@ -351,7 +193,8 @@ async fn level(world: &World, town: &Town, book: &Book, logs: &[LogId]) -> Resul
     Violation::unless(left == clean, "company", || {
         format!("{} of {left} nodes that were stopped kept slots, or did not end in time", left - clean)
     })?;
-    Violation::unless(longest <= ANSWERED_WITHIN, "company", || format!("an answer took {longest:?}"))
+    Violation::unless(longest <= ANSWERED_WITHIN, "company", || format!("an answer took {longest:?}"))?;
+    copies::are_exact(world, town, logs).await
 }
 
 async fn judge(town: &Town, book: &Book, logs: &[LogId]) -> Result<(), Violation> {
@@ -389,7 +232,8 @@ fn is_owned(context: &Context, log: &LogId) -> bool {
     context.router.table().now().owner(Router::slot(log)).is_some()
 }
 
-/// Which node it is, by its number.
+/// Which node it is, by its number: gateways have a letter of their own.
 fn name(number: usize) -> NodeId {
-    NodeId::parse(&format!("n{number}")).expect("a plain name")
+    let letter = if number < NODES { 'n' } else { 'g' };
+    NodeId::parse(&format!("{letter}{number}")).expect("a plain name")
 }

@@ -95,7 +95,8 @@ impl Shore {
         let up = Arc::<Mutex<BTreeSet<NodeId>>>::default();
         if self.with_links {
             let config = LinkConfig::default();
-            let links = links::join(&self.world, machine, &host, me.clone(), config, &self.machines);
+            let all = (&self.machines, &links::Proofs::new());
+            let links = links::join(&self.world, machine, &host, me.clone(), config, all);
             listen(&host, links, up.clone());
         }
         self.parts().insert(node.clone(), Part { me, gossip, up });

@@ -121,7 +121,7 @@ impl Player {
             second_observer: second,
             successor,
             members: self.paper.members.len(),
-            members_up: ring.nodes().len(),
+            members_linked: ring.nodes().len(),
             loop_lag: late,
         };
         if let Ok(claim) = forced_claim(&view) {

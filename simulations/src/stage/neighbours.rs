@@ -11,16 +11,19 @@ use actors::{
     node::{Node, company::Company},
     store::{
         Store,
-        link::{ASKERS, STORE, StoreLink},
+        link::{OfferedStore, StoreLink},
         remote::RemoteStore,
-        service::StoreService,
     },
 };
+use cells::links::Proved;
 use cluster::{
     claims::Claims,
     gossip::Gossip,
     host::Host,
-    link::LinkConfig,
+    link::{
+        LinkConfig,
+        roles::{Role, Roles},
+    },
     node::{BootId, CellId, Node as Me, NodeId},
     swim::{Identity, Swim, SwimConfig},
     switchboard::Switchboard,
@@ -70,7 +73,7 @@ pub async fn stop(world: &World, (machine, life): (MachineId, Life), node: &Node
     stopped
 }
 
-/// The machines of one cell, by the names of those who run there.
+/// The nodes of one cell, each on a machine of its own.
 #[derive(Clone)]
 pub struct Neighbours {
     world: World,
@@ -78,20 +81,38 @@ pub struct Neighbours {
     machines: BTreeMap<NodeId, MachineId>,
     members: BTreeSet<NodeId>,
     store: NodeId,
+    proofs: links::Proofs,
+}
+
+/// Who runs where in a cell.
+pub struct Cast {
+    /// Nodes that may own slots.
+    pub members: BTreeMap<NodeId, MachineId>,
+    /// What those may do.
+    pub roles: Roles,
+    /// Nodes that take users and own no slots.
+    pub gateways: BTreeMap<NodeId, MachineId>,
+    /// The one that has the store.
+    pub store: (NodeId, MachineId),
 }
 
 impl Neighbours {
-    /// A cell of these nodes, and one more that has the store.
-    pub fn new(
-        world: &World,
-        cell: &str,
-        nodes: BTreeMap<NodeId, MachineId>,
-        store: (NodeId, MachineId),
-    ) -> Self {
-        let cell = CellId::parse(cell).expect("a plain name");
-        let (world, members, name) = (world.clone(), nodes.keys().cloned().collect(), store.0.clone());
-        let machines = nodes.into_iter().chain([store]).collect();
-        Self { world, cell, machines, members, store: name }
+    /// A cell of these.
+    pub fn new(world: &World, cell: &str, cast: Cast) -> Self {
+        let Cast { members, roles, gateways, store } = cast;
+        let (name, gate, keeper) = (store.0.clone(), Roles::of(&[Role::Gateway]), [store].into());
+        let (mut machines, mut proofs) = (BTreeMap::new(), links::Proofs::new());
+        let names = members.keys().cloned().collect();
+        let all: [(BTreeMap<_, _>, _); 3] =
+            [(members, roles), (gateways, gate), (keeper, Roles::of(&[Role::Store]))];
+        for (nodes, roles) in all {
+            for (node, machine) in nodes {
+                proofs.insert(machine, Proved { node: node.clone(), roles });
+                machines.insert(node, machine);
+            }
+        }
+        let (world, cell) = (world.clone(), CellId::parse(cell).expect("a plain name"));
+        Self { world, cell, machines, members: names, store: name, proofs }
     }
 
     /// All machines.
@@ -112,14 +133,15 @@ impl Neighbours {
     /// Its way to the others.
     fn board(&self, host: &Host, me: &Me) -> Switchboard {
         let (machine, config) = (self.machine(&me.id), LinkConfig::default());
-        let links = links::join(&self.world, machine, host, me.clone(), config, &self.machines);
+        let all = (&self.machines, &self.proofs);
+        let links = links::join(&self.world, machine, host, me.clone(), config, all);
         Switchboard::start(host, Arc::new(links))
     }
 
     /// Keeps the store of all of them.
     pub fn keep_store<S: Store + Claims>(&self, host: &Host, store: Arc<S>) {
         let board = self.board(host, &self.life(&self.store, host));
-        board.offer(STORE, ASKERS, Arc::new(StoreService::new(store.clone(), store)));
+        OfferedStore::offer(&board, store);
     }
 
     /// Starts one of them; it asks for its slots until it has an answer.
@@ -127,7 +149,9 @@ impl Neighbours {
         let me = self.life(id, host);
         let company = self.company(host, &me);
         let store = self.store(&company);
-        let config = Config { gateway_url: format!("http://{id}/"), ..config.clone() };
+        let takes_users = self.proofs[&self.machine(id)].roles.has(Role::Gateway);
+        let gateway_url = if takes_users { format!("http://{id}/") } else { String::new() };
+        let config = Config { gateway_url, ..config.clone() };
         loop {
             let (kept, claims, others) = (store.clone(), store.clone(), Some(company.clone()));
             match Node::start_among(host.clone(), kept, claims, config.clone(), me.clone(), others).await {

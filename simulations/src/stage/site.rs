@@ -8,7 +8,7 @@ use crate::{
     stage::{
         cell::Paper,
         doors::Doors,
-        neighbours::Neighbours,
+        neighbours::{Cast, Neighbours},
         seat::{For, Seat},
         vault::Vault,
     },
@@ -25,7 +25,11 @@ use actors::{
     store::{LogId, Store},
 };
 pub use boot::NotUp;
-use cluster::{host::Entropy, node::NodeId};
+use cluster::{
+    host::Entropy,
+    link::roles::{Role, Roles},
+    node::NodeId,
+};
 use proto::v1::Event;
 use std::{
     collections::BTreeMap,
@@ -88,7 +92,9 @@ impl Site {
             let members = nodes.iter().map(|(id, machine)| own(For::Member, id.clone(), [*machine; 2]));
             let seats = members.chain([own(For::Store, keeper.clone(), [there; 2])]).collect();
             let cell = format!("cell-{number}");
-            let neighbours = Some(Neighbours::new(&world, &cell, nodes, (keeper, there)));
+            let roles = Roles::of(&[Role::Gateway, Role::Channels]);
+            let cast = Cast { members: nodes, roles, gateways: BTreeMap::new(), store: (keeper, there) };
+            let neighbours = Some(Neighbours::new(&world, &cell, cast));
             let vault = Vault::new(&world, Some(there), chance);
             return Self { number, seats, vault, peers, neighbours, paper, config, world };
         }

@@ -7,7 +7,7 @@ use crate::world::{
     network::Listener,
     stream::SimStream,
 };
-use cells::links::{Knock, MeetError, Met, StreamLinks, Transport};
+use cells::links::{Knock, MeetError, Met, Proved, StreamLinks, Transport};
 use cluster::{
     host::Host,
     link::LinkConfig,
@@ -22,11 +22,22 @@ pub const PORT: u16 = 7000;
 /// A node's links in a world.
 pub type SimLinks = StreamLinks<SimTransport>;
 
-/// Streams of one life of a machine. They prove nothing: a simulated peer is whom it says it is.
+/// What is proved of those that run on some machines.
+pub type Proofs = BTreeMap<MachineId, Proved>;
+
+/// Streams of one life of a machine. A peer of whom nothing is proved is whom it says it is, and may do everything.
 pub struct SimTransport {
     world: World,
     life: Life,
     listener: Mutex<Listener>,
+    proofs: Proofs,
+}
+
+impl SimTransport {
+    fn met(&self, stream: SimStream) -> Met<SimStream> {
+        let proved = self.proofs.get(&stream.peer().machine).cloned();
+        Met { stream, proved }
+    }
 }
 
 impl Transport for SimTransport {
@@ -35,12 +46,13 @@ impl Transport for SimTransport {
 
     async fn connect(&self, there: &MachineId) -> Result<Met<SimStream>, MeetError> {
         let stream = self.world.connect(self.life.machine, *there, PORT).await?;
-        Ok(Met { stream, proved: None })
+        Ok(self.met(stream))
     }
 
     async fn accept(&self) -> Option<Knock<SimStream>> {
         let stream = self.listener.lock().await.accept().await?;
-        Some(Box::pin(async move { Ok(Met { stream, proved: None }) }))
+        let met = self.met(stream);
+        Some(Box::pin(async move { Ok(met) }))
     }
 }
 
@@ -51,11 +63,11 @@ pub fn join(
     host: &Host,
     node: Node,
     config: LinkConfig,
-    peers: &BTreeMap<NodeId, MachineId>,
+    (peers, proofs): (&BTreeMap<NodeId, MachineId>, &Proofs),
 ) -> SimLinks {
     let life = world.life(machine).expect("only a running machine joins");
     let listener = Mutex::new(world.listen(machine, PORT));
-    let transport = SimTransport { world: world.clone(), life, listener };
+    let transport = SimTransport { world: world.clone(), life, listener, proofs: proofs.clone() };
     let links = StreamLinks::start(host, node, config, transport);
     peers.iter().for_each(|(peer, there)| links.meet(peer, *there));
     links

@@ -12,6 +12,7 @@ pub fn refusal_message(refusal: &Refusal) -> PeerRefused {
         Refusal::Named(code) => (PeerRefusalKind::Named, *code, 0),
         Refusal::Busy { retry_after_ms } => (PeerRefusalKind::Busy, "", *retry_after_ms),
         Refusal::Unavailable(why) => (PeerRefusalKind::Unavailable, why.as_str(), 0),
+        Refusal::OutOfReach(why) => (PeerRefusalKind::OutOfReach, why.as_str(), 0),
         Refusal::Unknown => (PeerRefusalKind::OutcomeUnknown, "", 0),
         Refusal::KeyReused => (PeerRefusalKind::KeyReused, "", 0),
         Refusal::BadKey(KeyError::Malformed) => (PeerRefusalKind::KeyMalformed, "", 0),
@@ -34,6 +35,7 @@ pub fn refusal(PeerRefused { kind, text, retry_after_ms }: PeerRefused) -> Refus
         },
         PeerRefusalKind::Busy => Refusal::Busy { retry_after_ms },
         PeerRefusalKind::Unavailable => Refusal::Unavailable(text),
+        PeerRefusalKind::OutOfReach => Refusal::OutOfReach(text),
         PeerRefusalKind::OutcomeUnknown | PeerRefusalKind::Unknown => Refusal::Unknown,
         PeerRefusalKind::KeyReused => Refusal::KeyReused,
         PeerRefusalKind::KeyMalformed => Refusal::BadKey(KeyError::Malformed),
@@ -73,7 +75,8 @@ mod tests {
         match refusal {
             Refusal::Named(_) => Some(Refusal::Busy { retry_after_ms: 200 }),
             Refusal::Busy { .. } => Some(Refusal::Unavailable("the disk is full".into())),
-            Refusal::Unavailable(_) => Some(Refusal::Unknown),
+            Refusal::Unavailable(_) => Some(Refusal::OutOfReach("there is no link".into())),
+            Refusal::OutOfReach(_) => Some(Refusal::Unknown),
             Refusal::Unknown => Some(Refusal::KeyReused),
             Refusal::KeyReused => Some(Refusal::BadKey(KeyError::Malformed)),
             Refusal::BadKey(KeyError::Malformed) => Some(Refusal::BadKey(KeyError::TooOld)),
@@ -121,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_later_builds_kind_says_nothing() {
-        for kind in [0, 8, -1, i32::MAX] {
+        for kind in [0, 9, -1, i32::MAX] {
             let refused = PeerRefused { kind, text: "is_archived".into(), retry_after_ms: 1 };
             assert_eq!(refusal(refused), Refusal::Unknown);
             let error = store_error(PeerStoreError { kind, text: "why".into() });

@@ -22,7 +22,7 @@ fn written() -> (Arc<MemoryStore>, StoreService) {
 }
 
 fn answer(service: &StoreService, call: Bytes) -> store_answer::Answer {
-    let answer = service.answer(call).now_or_never().expect("nothing here waits");
+    let answer = service.answer(call, true).now_or_never().expect("nothing here waits");
     StoreAnswer::decode(answer).expect("an answer").answer.expect("of some kind")
 }
 

@@ -1,4 +1,5 @@
-//! Who yields where two nodes do not reach each other and others reach both.
+//! A node beside the others: who yields where two do not reach each other and others reach both, and whose way to the
+//! store is slow.
 
 use crate::{
     charm::sight::{Said, Sight},
@@ -7,7 +8,18 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
+
+/// A way to the store on which reads take so many times as long as those of most others is slow.
+const SLOW_TIMES: u32 = 4;
+
+/// How long reads of the store take, at least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::charm) struct Slower {
+    pub(super) here: Duration,
+    pub(super) elsewhere: Duration,
+}
 
 /// What a node sees around it.
 pub(in crate::charm) struct Around<'a> {
@@ -18,6 +30,8 @@ pub(in crate::charm) struct Around<'a> {
     pub(in crate::charm) stores: &'a BTreeSet<NodeId>,
     /// To whom it has a link.
     pub(in crate::charm) links: &'a BTreeMap<NodeId, BootId>,
+    /// How long its reads of the store take.
+    pub(in crate::charm) store_takes: Option<Duration>,
     /// What those say who are reached and may own slots.
     pub(in crate::charm) said: &'a Said,
     /// What those say who are reached and take users, members among them.
@@ -25,15 +39,26 @@ pub(in crate::charm) struct Around<'a> {
 }
 
 impl Around<'_> {
+    /// Whether its way to the store is slow, and that of half of the others is not.
+    pub(super) fn slower(&self) -> Option<Slower> {
+        let here = self.store_takes?;
+        let mut others: Vec<Duration> = self.said.values().filter_map(|sight| sight.store_takes).collect();
+        others.sort_unstable();
+        let elsewhere = *others.get(others.len() / 2)?;
+        (here >= elsewhere * SLOW_TIMES).then_some(Slower { here, elsewhere })
+    }
+
     fn is_member(&self, node: &NodeId) -> bool {
         self.members.contains(node)
     }
 
-    /// Nodes that others reach and this one does not. A gateway that owns no slots may reach no member at all: it hears
-    /// other gateways, too.
+    /// Nodes that others reach and this one does not. Whoever can own no slots is heard by members of members alone:
+    /// what it makes up is not to make them yield.
     pub(super) fn beyond(&self) -> BTreeSet<&NodeId> {
-        let by_gateways = self.by_gateways.values().filter(|_| !self.is_member(self.me));
-        let reached = self.said.values().chain(by_gateways).flat_map(|sight| &sight.reaches);
+        let owns_slots = self.is_member(self.me);
+        let by_gateways = self.by_gateways.values().flat_map(|sight| &sight.reaches);
+        let by_gateways = by_gateways.filter(|node| !owns_slots || self.is_member(node));
+        let reached = self.said.values().flat_map(|sight| &sight.reaches).chain(by_gateways);
         reached.filter(|node| *node != self.me && !self.links.contains_key(*node)).collect()
     }
 

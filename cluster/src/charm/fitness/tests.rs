@@ -13,6 +13,8 @@ struct Cell {
     cuts: Vec<(&'static str, &'static str)>,
     /// Gateways whose loop is late.
     late: BTreeSet<NodeId>,
+    /// How long reads of the store take, where that is known.
+    store_ms: BTreeMap<NodeId, u64>,
     /// Members that take users, too.
     doors: BTreeSet<NodeId>,
     members: BTreeSet<NodeId>,
@@ -27,8 +29,8 @@ impl Cell {
     }
     fn of(gateways: &[&str], cuts: &[(&'static str, &'static str)]) -> Self {
         let (members, stores) = (ids(&["a", "b", "c", "d"]), ids(&["store"]));
-        let (late, doors) = Default::default();
-        Self { cuts: cuts.to_vec(), late, doors, members, stores, gateways: ids(gateways) }
+        let (late, store_ms, doors) = Default::default();
+        Self { cuts: cuts.to_vec(), late, store_ms, doors, members, stores, gateways: ids(gateways) }
     }
     fn reaches(&self, me: &NodeId) -> BTreeSet<NodeId> {
         let is_cut = |other: &NodeId| {
@@ -46,10 +48,12 @@ impl Cell {
     fn look(&self, fitness: &mut Fitness, name: &str, now: Duration, late: Duration) -> Option<Ailment> {
         let me = NodeId::parse(name).unwrap();
         let reaches = self.reaches(&me);
+        let takes = |node: &NodeId| self.store_ms.get(node).copied().map(Duration::from_millis);
         let sight = |node: &NodeId| {
+            let (reaches, store_takes) = (self.reaches(node), takes(node));
             let late = self.late.iter().filter(|late| *late == node);
             let ailing = late.map(|node| (node.clone(), "late".to_owned())).collect();
-            Arc::new(Sight { reaches: self.reaches(node), ailing, ..Sight::default() })
+            Arc::new(Sight { reaches, ailing, store_takes, ..Sight::default() })
         };
         let says = |nodes: &mut dyn Iterator<Item = &NodeId>| -> Said {
             nodes.filter(|node| reaches.contains(*node)).map(|node| (node.clone(), sight(node))).collect()
@@ -57,9 +61,9 @@ impl Cell {
         let said = says(&mut self.members.iter());
         let by_gateways = says(&mut self.gateways.iter().chain(&self.doors));
         let (members, stores) = (&self.members, &self.stores);
-        let links = reaches.iter().map(|node| (node.clone(), BootId(1))).collect();
-        let around =
-            Around { me: &me, members, stores, links: &links, said: &said, by_gateways: &by_gateways };
+        let links = &reaches.iter().map(|node| (node.clone(), BootId(1))).collect();
+        let (me, store_takes, said, by_gateways) = (&me, takes(&me), &said, &by_gateways);
+        let around = Around { me, members, stores, links, store_takes, said, by_gateways };
         fitness.look(now, late, &around).cloned()
     }
     /// Who is gray after ten seconds.
@@ -79,6 +83,9 @@ fn who_is_cut_off_from_what_others_reach_yields_and_one_of_two_is_enough() {
     assert_eq!(Cell::with_cuts(&alone).gray(), [""; 0], "nobody is there to tell it: it is taken for gone");
     let nobody = [("a", "store"), ("b", "store"), ("c", "store"), ("d", "store")];
     assert_eq!(Cell::with_cuts(&nobody).gray(), [""; 0], "a store that nobody reaches is down");
+    let from_members = [("a", "b"), ("a", "c"), ("a", "d")];
+    assert_eq!(Cell::with_cuts(&from_members).gray(), ["a"], "gateways tell it of the others");
+    assert_eq!(Cell::of(&[], &from_members).gray(), [""; 0]);
     let why = Cell::with_cuts(&[("a", "b")]).ailment("b", 100, Duration::ZERO).unwrap();
     assert_eq!(why.to_string(), "it has no link to a, and others have");
 }
@@ -117,20 +124,28 @@ fn what_gateways_that_own_no_slots_miss_says_nothing_of_a_cut_between_members() 
 #[test]
 fn who_is_not_fit_is_told_by_itself_or_where_it_is_not_reached_by_those_that_reach_it() {
     let id = |name: &str| NodeId::parse(name).unwrap();
-    let sight = |ailing: &[&str]| {
+    let sight = |ailing: &[&str], reaches: &[&str]| {
         let ailing = ailing.iter().map(|name| (id(name), "late".to_owned())).collect();
-        Arc::new(Sight { ailing, ..Sight::default() })
+        Arc::new(Sight { ailing, reaches: ids(reaches), ..Sight::default() })
     };
-    let said = [(id("b"), sight(&["b", "c", "d"])), (id("c"), sight(&[]))].into();
-    let direct = ailing(Some((&id("a"), &Ailment::Late)), &said);
-    let all = ailing_anywhere(direct.clone(), (&said, &said));
-    assert_eq!(direct.keys().map(NodeId::as_str).collect::<Vec<_>>(), ["a", "b"]);
-    let all: Vec<&str> = all.keys().map(NodeId::as_str).collect();
-    assert_eq!(all, ["a", "b", "d"], "c is reached, and does not say so");
-    let with_gateway =
-        [&said, &[(id("d"), sight(&[]))].into()].map(Clone::clone).into_iter().flatten().collect();
-    let all = ailing_anywhere(direct.clone(), (&said, &with_gateway));
-    assert_eq!(all, direct, "d owns no slots, and is heard itself");
+    let direct = |by_all: &Said| ailing(Some((&id("a"), &Ailment::Late)), by_all);
+    let anywhere = |said: &Said, by_all: &Said| {
+        let all = ailing_anywhere(&id("a"), direct(by_all), (said, by_all));
+        all.keys().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let said: Said = [(id("b"), sight(&["b", "c", "d"], &["d"])), (id("c"), sight(&[], &[]))].into();
+    assert_eq!(direct(&said).keys().map(NodeId::as_str).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(anywhere(&said, &said), "a b d", "c is reached, and does not say so");
+    let with = |name: &str, sight| said.clone().into_iter().chain([(id(name), sight)]).collect();
+    assert_eq!(anywhere(&said, &with("d", sight(&[], &[]))), "a b", "d owns no slots, and is heard itself");
+    let by_gateway = with("gate", sight(&["c", "d", "e"], &[]));
+    assert_eq!(anywhere(&said, &by_gateway), "a b d e", "no member reaches e");
+    let of_me: Said = [(id("b"), sight(&["a"], &[]))].into();
+    let well = ailing_anywhere(&id("a"), BTreeMap::new(), (&of_me, &of_me));
+    assert!(well.is_empty(), "nobody tells a node what is wrong with itself");
+    let said = [(id("b"), sight(&[], &["d"]))].into();
+    let by_gateway = [(id("b"), sight(&[], &["d"])), (id("gate"), sight(&["d"], &["d"]))].into();
+    assert_eq!(anywhere(&said, &by_gateway), "a", "of d the members that reach it are asked");
 }
 
 #[test]
@@ -161,4 +176,25 @@ fn who_was_gray_has_to_be_well_for_longer_each_time() {
     (0..6000).for_each(|_| assert!(!look(Duration::ZERO)));
     while !look(LATE) {}
     assert_eq!((0..).take_while(|_| look(Duration::ZERO)).count() / 100, 1, "all is forgiven");
+}
+
+#[test]
+fn whose_way_to_the_store_is_slow_for_a_while_and_that_of_most_others_is_not_is_gray() {
+    let gray = |takes: &[(&str, u64)]| {
+        let store_ms = takes.iter().map(|(name, ms)| (NodeId::parse(name).unwrap(), *ms)).collect();
+        Cell { store_ms, ..Cell::with_cuts(&[]) }.gray().join(" ")
+    };
+    assert_eq!(gray(&[("a", 16), ("b", 16), ("c", 64)]), "c");
+    assert_eq!(gray(&[("a", 16), ("b", 16), ("c", 32), ("d", 32)]), "", "not by much");
+    assert_eq!(gray(&[("a", 64), ("b", 128), ("c", 64), ("d", 128)]), "", "it is the store that is slow");
+    assert_eq!(gray(&[("a", 16), ("b", 16), ("c", 64), ("d", 256)]), "c d");
+    assert_eq!(gray(&[("a", 16), ("b", 64), ("c", 64), ("d", 256)]), "d", "most are slow");
+    assert_eq!(gray(&[("a", 4096)]), "", "there is nothing to compare it with");
+    assert_eq!(gray(&[("a", 16), ("b", 16), ("gate", 64)]), "gate");
+    let store_ms = [("a", 16), ("b", 16), ("c", 1024)].map(|(name, ms)| (NodeId::parse(name).unwrap(), ms));
+    let cell = Cell { store_ms: store_ms.into(), ..Cell::with_cuts(&[]) };
+    assert_eq!(cell.ailment("c", 50, Duration::ZERO), None, "it may be slow for a while");
+    let why = cell.ailment("c", 51, Duration::ZERO).unwrap().to_string();
+    assert_eq!(why, "its reads of the store take up to 1024 ms, and those of most others 16");
+    assert_eq!(cell.ailment("c", 100, LATE), Some(Ailment::Late), "that may be why");
 }

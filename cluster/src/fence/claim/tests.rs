@@ -25,7 +25,7 @@ fn allowed<'a>(me: &'a Node, owner: Option<&'a Owner>) -> ClaimView<'a> {
         second_observer: true,
         successor: Some(&me.id),
         members: 5,
-        members_up: 3,
+        members_linked: 3,
         loop_lag: Duration::from_millis(99),
     }
 }
@@ -58,12 +58,12 @@ fn each_condition_alone_forbids_it_in_plain_words() {
         ),
         (ClaimView { successor: None, ..base() }, "this node is not next for the slot on the ring"),
         (
-            ClaimView { members_up: 2, ..base() },
-            "this node sees 2 of 5 configured members, which is no majority",
+            ClaimView { members_linked: 2, ..base() },
+            "this node reaches 2 of 5 configured members, itself included, which is no majority",
         ),
         (
-            ClaimView { members: 4, members_up: 2, ..base() },
-            "this node sees 2 of 4 configured members, which is no majority",
+            ClaimView { members: 4, members_linked: 2, ..base() },
+            "this node reaches 2 of 4 configured members, itself included, which is no majority",
         ),
         (
             ClaimView { loop_lag: Duration::from_millis(100), ..base() },
@@ -79,7 +79,8 @@ fn each_condition_alone_forbids_it_in_plain_words() {
 fn in_a_cell_of_one_or_two_the_store_is_the_witness() {
     let (me, dead) = (node("n", 1), owned(&node("m", 1), 8));
     for members in [1, 2] {
-        let alone = ClaimView { second_observer: false, members, members_up: 1, ..allowed(&me, Some(&dead)) };
+        let alone =
+            ClaimView { second_observer: false, members, members_linked: 1, ..allowed(&me, Some(&dead)) };
         assert!(forced_claim(&alone).is_ok(), "cell of {members}");
         let up = ClaimView { owner_seen: OwnerSeen::Up, ..alone };
         assert!(matches!(forced_claim(&up), Err(ClaimDenied::OwnerUp { .. })), "cell of {members}");
@@ -92,7 +93,7 @@ fn a_restarted_node_takes_its_own_slots_back_without_asking_anyone() {
     let cut_off = ClaimView {
         owner_seen: OwnerSeen::Rebooted,
         second_observer: false,
-        members_up: 1,
+        members_linked: 1,
         successor: None,
         ..allowed(&now, Some(&before))
     };
@@ -107,7 +108,7 @@ fn a_slot_of_this_life_is_not_claimed_again_and_one_of_nobody_needs_no_observers
     assert_eq!(forced_claim(&allowed(&me, Some(&mine))), Err(ClaimDenied::Ours { epoch: 8 }));
     let nobody = ClaimView { second_observer: false, owner_seen: OwnerSeen::Up, ..allowed(&me, None) };
     assert_eq!(forced_claim(&nobody).unwrap().to.epoch, 1);
-    let minority = ClaimView { members_up: 2, ..nobody };
+    let minority = ClaimView { members_linked: 2, ..nobody };
     assert!(matches!(forced_claim(&minority), Err(ClaimDenied::Minority { .. })));
 }
 
@@ -155,7 +156,7 @@ proptest! {
             second_observer: second,
             successor: Some(if next { &me.id } else { &other.id }),
             members,
-            members_up: up.min(members),
+            members_linked: up.min(members),
             loop_lag: Duration::from_millis(lag),
         };
         let Ok(claim) = forced_claim(&view) else { return Ok(()) };
@@ -163,7 +164,7 @@ proptest! {
         prop_assert_eq!((claim.to.node.as_str(), claim.to.boot), ("n", 2));
         let foreign = owner.as_ref().is_some_and(|o| o.node.id == other.id);
         prop_assert!(!foreign || view.owner_seen != OwnerSeen::Up);
-        prop_assert!(!foreign || members <= 2 || (second && view.members_up * 2 > members));
+        prop_assert!(!foreign || members <= 2 || (second && view.members_linked * 2 > members));
         prop_assert!(!foreign || (next && lag < 100));
     }
 }

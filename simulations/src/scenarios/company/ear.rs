@@ -2,7 +2,7 @@
 
 use super::{
     Book, LOOK, PATIENCE, name, text_of,
-    town::{NODES, Town, user, workspace},
+    town::{ALL, Town, user, workspace},
 };
 use crate::world::{machine::Life, report::Violation};
 use actors::{
@@ -49,13 +49,14 @@ impl FrameSocket for Wire {
 /// Listens for ever.
 pub(super) async fn listen(town: &Town, book: &Book, person: usize) {
     for turn in person.. {
-        if let Some(asked) = town.node(turn % NODES) {
+        if let Some(asked) = town.node(turn % ALL) {
             // Every other client connects where it is, whatever it is told.
             let home = if person.is_multiple_of(2) { home(town, person, &asked.1) } else { None };
             town.world.count("company.at_home", u64::from(home.is_some()));
             town.world.count("company.connected", 1);
             let (life, node) = home.unwrap_or(asked);
             attend(town, book, person, life, &node).await;
+            town.listens(person, None);
         }
         town.world.sleep(LOOK).await;
     }
@@ -65,7 +66,7 @@ pub(super) async fn listen(town: &Town, book: &Book, person: usize) {
 fn home(town: &Town, person: usize, issuer: &Node) -> Option<(Life, Node)> {
     let url = issuer.context.placement.home(&workspace(), &user(person), "connect")?;
     let at = |number: &usize| url.strip_prefix("ws://") == Some(&format!("{}/connect", name(*number)));
-    town.node((0..NODES).find(at)?)
+    town.node((0..ALL).find(at)?)
 }
 
 /// Listens at a node until it dies, says good-bye or is silent for too long.
@@ -82,12 +83,13 @@ async fn attend(town: &Town, book: &Book, person: usize, life: Life, node: &Node
         scopes: Scopes::Default(&[]),
     };
     // By a ticket of any node, as a bot that asked somewhere else for its address.
-    let Some((_, issuer)) = (0..NODES).find_map(|n| town.node((person + n) % NODES)) else { return };
+    let Some((_, issuer)) = (0..ALL).find_map(|n| town.node((person + n) % ALL)) else { return };
     let Some(ticket) = issuer.context.tickets.issue(login) else { return };
     let redeemed = town.with_patience(life, PATIENCE, node.context.tickets.redeem(&ticket)).await;
     // Its node may be cut off, or die meanwhile: they ask for another one.
     let Some(Some(login)) = redeemed else { return };
     let (shard, wire) = (seat.shard(), Wire { incoming, out });
+    town.listens(person, Some(&node.me.id));
     node.context.host.spawn_on(shard, "session", session::run(seat, wire, WireForm::Proto, Some(login)));
     let cursors = cursors(book, person);
     let hello = ClientFrame { id: 1, frame: Some(Ask::Hello(Hello { cursors, ..Hello::default() })) };

@@ -1,8 +1,8 @@
-//! Nodes on machines of their own, and one more machine that has the store.
+//! Nodes on machines of their own, some of which only take users, and one more machine that has the store.
 
 use super::{LOOK, is_owned, name};
 use crate::{
-    stage::neighbours::{self, Neighbours},
+    stage::neighbours::{self, Cast, Neighbours},
     world::{
         World,
         machine::{Crash, Hardware, Life, MachineId},
@@ -15,9 +15,15 @@ use actors::{
     context::Context,
     node::Node,
     opening::{self, Plan},
+    placement::Placement,
     store::{LogId, READ_ROWS_MAX, Store, memory::MemoryStore},
 };
-use cluster::{claimant::read_rows, host::Entropy, node::NodeId};
+use cluster::{
+    claimant::read_rows,
+    host::Entropy,
+    link::roles::{Role, Roles},
+    node::NodeId,
+};
 use proto::{
     id::{ConversationId, UserId, WorkspaceId},
     ts,
@@ -25,15 +31,22 @@ use proto::{
 };
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-/// Nodes.
-pub(super) const NODES: usize = 3;
+/// Nodes that may own slots.
+pub(super) const NODES: usize = 4;
+/// Nodes that only take users.
+pub(super) const GATES: usize = 2;
+/// Both: the gateways come last.
+pub(super) const ALL: usize = NODES + GATES;
 /// Channels that are written to.
 const CHANNELS: usize = 6;
+/// Users whose homes are looked up, in several workspaces.
+const USERS: usize = 40;
+const WORKSPACES: usize = 8;
 /// A machine that went down is booted again after this long.
 const REPAIRED_AFTER: Duration = Duration::from_secs(20);
 
@@ -49,10 +62,15 @@ pub(super) struct Town {
     /// It can be asked from outside the world's machines.
     store: Arc<MemoryStore>,
     neighbours: Neighbours,
+    keeper: MachineId,
+    /// Users are at home at nodes that own slots, too.
+    members_take_users: bool,
     seats: Mutex<BTreeMap<usize, Seat>>,
     mended: Mutex<bool>,
-    /// The node that something is done to.
-    troubled: Mutex<Option<usize>>,
+    /// Nodes that something is done to.
+    troubled: Mutex<BTreeSet<usize>>,
+    /// Where each of those who listen does so.
+    listens: Mutex<BTreeMap<usize, NodeId>>,
     /// Log and time of a message that was acknowledged not long ago.
     latest: Mutex<Option<(LogId, u64)>>,
 }
@@ -69,17 +87,41 @@ impl Town {
     /// The store runs; nodes are booted by [`Self::keep_up`].
     pub(super) fn new(world: &World) -> Self {
         let machine = |id: NodeId| (id.clone(), world.machine(id.to_string(), Hardware::default()));
-        let nodes = (0..NODES).map(name).map(machine).collect();
-        let keeper = NodeId::parse("store").expect("a plain name");
-        let neighbours = Neighbours::new(world, "town", nodes, machine(keeper.clone()));
+        let members = (0..NODES).map(name).map(machine).collect();
+        let gateways = (NODES..ALL).map(name).map(machine).collect();
+        let store = machine(NodeId::parse("store").expect("a plain name"));
+        let members_take_users = world.entropy("town").chance(1, 2);
+        let of_gateways: &[Role] = if members_take_users { &[Role::Gateway] } else { &[] };
+        let roles = Roles::of(&[of_gateways, &[Role::Channels]].concat());
+        let keeper = store.1;
+        let neighbours = Neighbours::new(world, "town", Cast { members, roles, gateways, store });
         let memory = Arc::new(MemoryStore::new());
-        neighbours.keep_store(&world.boot(neighbours.machine(&keeper)), memory.clone());
-        let (seats, mended, troubled, latest) = Default::default();
-        Self { world: world.clone(), store: memory, neighbours, seats, mended, troubled, latest }
+        neighbours.keep_store(&world.boot(keeper), memory.clone());
+        let (seats, mended, troubled, listens, latest) = Default::default();
+        let (world, store) = (world.clone(), memory);
+        Self {
+            world,
+            store,
+            neighbours,
+            keeper,
+            members_take_users,
+            seats,
+            mended,
+            troubled,
+            listens,
+            latest,
+        }
     }
 
     pub(super) fn machine(&self, number: usize) -> MachineId {
         self.neighbours.machine(&name(number))
+    }
+    /// The machine that has the store.
+    pub(super) fn keeper(&self) -> MachineId {
+        self.keeper
+    }
+    pub(super) fn members_take_users(&self) -> bool {
+        self.members_take_users
     }
     pub(super) fn machines(&self) -> impl Iterator<Item = MachineId> {
         self.neighbours.machines()
@@ -91,12 +133,24 @@ impl Town {
     pub(super) fn mend(&self) {
         *self.mended.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
-    /// Something is done to a node, or to none any more.
-    pub(super) fn trouble(&self, number: Option<usize>) {
-        *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) = number;
+    /// Something is done to some nodes, or to none any more.
+    pub(super) fn trouble(&self, numbers: impl IntoIterator<Item = usize>) {
+        *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) = numbers.into_iter().collect();
     }
     pub(super) fn is_troubled(&self, number: usize) -> bool {
-        *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) == Some(number)
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner).contains(&number)
+    }
+    /// Somebody listens there from now on, or nowhere any more.
+    pub(super) fn listens(&self, person: usize, at: Option<&NodeId>) {
+        let mut listens = self.listens.lock().unwrap_or_else(PoisonError::into_inner);
+        match at {
+            Some(node) => listens.insert(person, node.clone()),
+            None => listens.remove(&person),
+        };
+    }
+    /// Nodes at which somebody listens.
+    pub(super) fn listened_at(&self) -> BTreeSet<NodeId> {
+        self.listens.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
     /// A message was acknowledged.
     pub(super) fn acked(&self, log: &LogId, us: u64) {
@@ -156,7 +210,7 @@ impl Town {
 
     /// The others have taken all slots of a node that is not fit.
     pub(super) fn owns_nothing(&self, number: usize) -> Result<(), Violation> {
-        let others = (0..NODES).filter(|other| *other != number);
+        let others = (0..ALL).filter(|other| *other != number);
         for (_, other) in others.filter_map(|other| self.node(other)) {
             let slots = other.context.router.slots_of(&name(number)).len();
             let (id, by) = (name(number), &other.me.id);
@@ -167,16 +221,30 @@ impl Town {
         Ok(())
     }
 
-    /// How many slots these nodes own by the rows in the store.
-    pub(super) async fn rows<const COUNT: usize>(&self, numbers: [usize; COUNT]) -> [usize; COUNT] {
+    /// Whether some user is at home at a node, as any node says.
+    pub(super) fn is_home(&self, number: usize) -> bool {
+        let url = format!("ws://{}/", name(number));
+        let workspace = |number| WorkspaceId::parse(&format!("T{number:0>10}")).expect("a plain id");
+        let users =
+            (0..WORKSPACES).flat_map(|at| (0..USERS).map(move |person| (workspace(at), user(person))));
+        let users: Vec<(WorkspaceId, UserId)> = users.collect();
+        let by = (0..ALL).filter_map(|number| self.node(number)).map(|(_, node)| node.context.placement);
+        let names = |by: &Placement| {
+            users.iter().any(|(at, user)| by.home(at, user, "").is_some_and(|home| home == url))
+        };
+        by.into_iter().any(|by| names(&by))
+    }
+
+    /// How many slots each node owns by the rows in the store.
+    pub(super) async fn rows(&self) -> [usize; NODES] {
         let rows = read_rows(&*self.store).await.expect("it is in memory");
         let owned = |number| rows.values().filter(|owner| owner.node.id == name(number)).count();
-        numbers.map(owned)
+        std::array::from_fn(owned)
     }
 
     /// Whether all nodes run.
     pub(super) fn all_run(&self) -> bool {
-        (0..NODES).all(|number| self.node(number).is_some())
+        (0..ALL).all(|number| self.node(number).is_some())
     }
 
     /// An operator looks, at any node that runs; whatever goes on, each question has an answer.
@@ -224,7 +292,7 @@ impl Town {
     /// Any node that runs.
     pub(super) async fn anyone(&self, chance: &Entropy) -> (usize, Life, Context) {
         loop {
-            let number = chance.below(NODES as u64) as usize;
+            let number = chance.below(ALL as u64) as usize;
             if let Some((life, node)) = self.node(number) {
                 return (number, life, node.context);
             }
@@ -263,9 +331,9 @@ impl Town {
     pub(super) async fn found(&self, people: usize) -> Vec<LogId> {
         let context = loop {
             let nodes: Vec<Node> =
-                (0..NODES).filter_map(|number| self.node(number)).map(|(_, node)| node).collect();
+                (0..ALL).filter_map(|number| self.node(number)).map(|(_, node)| node).collect();
             let log = Context::workspace(&workspace());
-            if nodes.len() == NODES && nodes.iter().all(|node| is_owned(&node.context, &log)) {
+            if nodes.len() == ALL && nodes.iter().all(|node| is_owned(&node.context, &log)) {
                 break nodes[0].context.clone();
             }
             self.world.sleep(LOOK).await;

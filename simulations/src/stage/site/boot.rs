@@ -125,7 +125,8 @@ impl Site {
             return Err(NotUp::Died);
         }
         let config = LinkConfig::default();
-        let links = links::join(&self.world, *machine, host, me.clone(), config, &self.peers);
+        let peers = (&self.peers, &links::Proofs::new());
+        let links = links::join(&self.world, *machine, host, me.clone(), config, peers);
         let player = Player::new(&self.world, host, &me, self.paper.clone());
         let gossip = Gossip::start(host, Arc::new(links), &me, player);
         Ok(Running { life: *life, node: Some(node), gossip: Some(gossip) })

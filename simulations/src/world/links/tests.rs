@@ -45,7 +45,8 @@ impl Rig {
         let machine = self.machine(at);
         let host = self.world.boot(machine);
         let node = Node { id: id(at), boot: BootId(boot), cell: CellId::parse("a").unwrap() };
-        let links = join(&self.world, machine, &host, node.clone(), self.config, &self.machines);
+        let links =
+            join(&self.world, machine, &host, node.clone(), self.config, (&self.machines, &Proofs::new()));
         let place: (Node, Arc<dyn Links>) = (node, Arc::new(links));
         let mut nodes = self.nodes.lock().unwrap();
         if at < nodes.len() { nodes[at] = place } else { nodes.push(place) }
