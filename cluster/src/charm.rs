@@ -259,7 +259,7 @@ impl Charm {
             said.retain(|speaker, _| links.contains_key(speaker));
             said
         };
-        // Of a node that can own no slots only what it says of itself is of use.
+        // Of a node that can own no slots what it says of itself is of use, and little of what it says of others.
         let (said, by_all) = (said_by(Roles::of(&[Role::Channels])), said_by(Roles::ALL));
         let by_gateways = said_by(Roles::of(&[Role::Gateway]));
         self.met.extend(links.keys().cloned());
@@ -277,11 +277,16 @@ impl Charm {
         let gone = gone.into_iter().map(|node| (node.clone(), agrees(&node))).collect();
         let leaving = by_all.iter().filter(|(_, sight)| sight.is_leaving).map(|(node, _)| node.clone());
         let leaving = leaving.chain(self.is_leaving.then(|| self.me.id.clone())).collect();
-        let ailment = self.ailment(loop_lag, &links, (&said, &by_gateways));
+        let store_takes = self.way.takes();
+        let ailment = self.ailment((loop_lag, store_takes), &links, (&said, &by_gateways));
         let ailing = fitness::ailing(ailment.as_ref().map(|ailment| (&self.me.id, ailment)), &by_all);
         let mut cell =
             CellView { lives: links, gone, leaving, loop_lag, ..CellView::starting(self.members.clone()) };
-        cell.gray = cell.gray_of(fitness::ailing_anywhere(&self.me.id, ailing.clone(), (&said, &by_all)));
+        cell.gray = cell.gray_of(fitness::ailing_anywhere(
+            (&self.me.id, &cell.lives),
+            ailing.clone(),
+            (&said, &by_all),
+        ));
         let gateway = self.door.url();
         let others = by_gateways.iter().map(|(peer, sight)| (peer, &sight.gateway));
         // Where gateways have no addresses of their own nobody can tell which doors are open.
@@ -296,21 +301,20 @@ impl Charm {
         let gone: BTreeSet<NodeId> = cell.gone.keys().cloned().collect();
         let reaches = cell.lives.keys().cloned().collect();
         let missed = self.met.intersection(&gone).cloned().collect();
-        let (is_leaving, store_takes) = (self.is_leaving, self.way.takes());
+        let is_leaving = self.is_leaving;
         (cell, Sight { gone, missed, is_leaving, ailing, reaches, gateway, store_takes })
     }
 
     /// What makes this node serve badly. `said`: by peers that may own slots, and by those that take users.
     fn ailment(
         &mut self,
-        loop_lag: Duration,
+        (loop_lag, store_takes): (Duration, Option<Duration>),
         links: &BTreeMap<NodeId, BootId>,
         (said, by_gateways): (&Said, &Said),
     ) -> Option<Ailment> {
         let keeps = |peer: &&NodeId| self.board.roles(peer).has(Role::Store);
         self.stores.extend(links.keys().filter(keeps).cloned());
         let (me, members, stores) = (&self.me.id, &self.members, &self.stores);
-        let store_takes = self.way.takes();
         let around = Around { me, members, stores, links, store_takes, said, by_gateways };
         self.fitness.look(self.host.monotonic(), loop_lag, &around).cloned()
     }

@@ -103,9 +103,9 @@ impl CellView {
         let room = (self.members.len() / 2).saturating_sub(gone.count());
         others.into_iter().chain(members.into_iter().take(room)).collect()
     }
-    /// Configured members that answer: this node, and those to which there is a link.
-    pub fn members_linked(&self) -> usize {
-        1 + self.members.iter().filter(|node| self.lives.contains_key(*node)).count()
+    /// Configured members that answer: this node if it is one, and those to which there is a link.
+    pub fn members_linked(&self, me: &NodeId) -> usize {
+        self.members.iter().filter(|node| *node == me || self.lives.contains_key(*node)).count()
     }
     /// How an owner looks, and whether somebody else sees it so.
     fn seen(&self, owner: &Owner) -> (OwnerSeen, bool) {
@@ -134,7 +134,7 @@ pub struct Plan {
 
 /// What F1 lets this node claim of rows that were just read. `ring`: the cell's.
 pub fn plan(rows: &BTreeMap<Slot, Owner>, me: &Node, cell: &CellView, ring: &Ring) -> Plan {
-    let (placement, linked) = (ring.placement(), cell.members_linked());
+    let (placement, linked) = (ring.placement(), cell.members_linked(&me.id));
     let mut plan = Plan::default();
     let mut rows = rows.iter().peekable();
     for (slot, successor) in Slot::all().zip(placement.into_iter().map(Some).chain(std::iter::repeat(None))) {

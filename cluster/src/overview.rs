@@ -187,7 +187,7 @@ impl Overview {
                 }
             }
         }
-        match plan_of(slot, owner, &self.me, (&self.cell, self.cell.members_linked()), place) {
+        match plan_of(slot, owner, &self.me, (&self.cell, self.cell.members_linked(&self.me.id)), place) {
             Ok(_) => why.push(format!("{me} takes it with its next look")),
             Err(ClaimDenied::Ours { .. } | ClaimDenied::OwnerUp { .. }) => {}
             Err(denied) => why.push(format!("{me} does not take it: {denied}")),
@@ -198,9 +198,9 @@ impl Overview {
     /// What is not as it should be, a sentence each.
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles = Vec::new();
-        let (members, linked) = (self.cell.members.len(), self.cell.members_linked());
+        let (members, linked) = (self.cell.members.len(), self.cell.members_linked(&self.me.id));
         if linked * 2 <= members && members > crate::fence::WITNESSED_MAX {
-            let seen = format!("{} reaches {linked} of {members} members, itself included", self.me.id);
+            let seen = format!("{} and those it reaches are {linked} of {members} members", self.me.id);
             troubles.push(format!("{seen}: without a majority nobody takes slots"));
         }
         for line in self.nodes() {

@@ -93,7 +93,7 @@ impl Router {
             }
             next = self.attempt(peers, &log, &command);
         }
-        let nobody = Refusal::Unavailable("no node owns this channel now".into());
+        let nobody = Refusal::Unavailable("no node that reaches the store owns this channel now".into());
         reply.answer(Err(command.refused(nobody)));
     }
 

@@ -6,7 +6,10 @@
 mod around;
 
 use super::sight::{Said, Sight};
-use crate::{fence::HOLD_MIN, node::NodeId};
+use crate::{
+    fence::HOLD_MIN,
+    node::{BootId, NodeId},
+};
 pub(super) use around::Around;
 use around::Slower;
 use std::{
@@ -26,7 +29,7 @@ const LATE_LOOKS: usize = 25;
 /// after the other when a node starts.
 pub const OUT_OF_REACH_MAX: Duration = Duration::from_secs(5);
 /// A node whose way to the store is slow may be so for this long.
-pub const SLOW_MAX: Duration = Duration::from_secs(5);
+const SLOW_MAX: Duration = Duration::from_secs(5);
 /// A node that is gray stays so until it has been well for [`HOLD_MIN`], for twice as long each time it is gray
 /// again, up to this.
 const HOLD_MAX: Duration = Duration::from_secs(160);
@@ -70,14 +73,14 @@ pub(super) fn ailing(own: Option<(&NodeId, &Ailment)>, said: &Said) -> BTreeMap<
 /// The same, and of those to whom there is no link what they have said to somebody else: to a member (`said`), or where
 /// no member reaches them to anybody (`by_all`).
 pub(super) fn ailing_anywhere(
-    me: &NodeId,
+    (me, links): (&NodeId, &BTreeMap<NodeId, BootId>),
     mut ailing: BTreeMap<NodeId, String>,
     (said, by_all): (&Said, &Said),
 ) -> BTreeMap<NodeId, String> {
     let is_reached = |node: &NodeId| said.values().any(|sight| sight.reaches.contains(node));
     for (by, sight) in by_all {
         let is_member = said.contains_key(by);
-        let heard = sight.ailing.iter().filter(|(node, _)| *node != me && !by_all.contains_key(*node));
+        let heard = sight.ailing.iter().filter(|(node, _)| *node != me && !links.contains_key(*node));
         for (node, ails) in heard.filter(|(node, _)| is_member || !is_reached(node)) {
             ailing.entry(node.clone()).or_insert_with(|| ails.clone());
         }

@@ -17,17 +17,20 @@ use std::{
 
 /// Partitions of one read.
 const READ_AT_ONCE: u16 = 4;
-/// Between two reads: the whole table in ten seconds.
+const _: () = assert!(PARTITIONS.is_multiple_of(READ_AT_ONCE));
+/// Between two reads: the whole table in ten seconds where they take none.
 const READ_EACH: Duration = Duration::from_millis(10_000 * READ_AT_ONCE as u64 / PARTITIONS as u64);
 /// By so many reads the way to the store is judged: ten seconds of them.
 const READS: usize = 16;
 /// The slowest of them that are left out: what a pause or a packet that is lost now and then comes to.
 const LEFT_OUT: usize = 2;
-/// A read that fails counts as if it had taken so long: a link that comes and goes is no good way either.
+/// A read that fails counts as if it had taken so long: a link that comes and goes is no good way either. Those that
+/// follow it and fail at once do not count: there is no link, and whoever has none for long is judged for that.
 const FAILED: Duration = Duration::from_secs(4);
+const AT_ONCE: Duration = Duration::from_millis(50);
 /// Whatever takes less is told as this. Longer times are told in steps of twice the one before: peers are told what is
 /// new.
-pub(super) const FAST: Duration = Duration::from_millis(16);
+const FAST: Duration = Duration::from_millis(64);
 
 /// How long reads of the store have taken lately. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +45,7 @@ impl Way {
         reads.truncate(READS - 1);
         reads.push_front(took);
     }
-    /// The third slowest of the last 16 reads, rounded up to 16 ms, 32 ms, 64 ms and so on; `None` while there are
+    /// The third slowest of the last 16 reads, rounded up to 64 ms, 128 ms, 256 ms and so on; `None` while there are
     /// fewer than half of them.
     pub(super) fn takes(&self) -> Option<Duration> {
         let mut reads: Vec<Duration> = self.reads().iter().copied().collect();
@@ -76,7 +79,11 @@ impl Rows {
             let began = self.host.monotonic();
             let read = self.read(first).await;
             let took = self.host.monotonic().saturating_sub(began);
-            self.way.took(if read.is_ok() { took } else { took.max(FAILED) });
+            match read.is_ok() {
+                true => self.way.took(took),
+                false if was_readable || took >= AT_ONCE => self.way.took(took.max(FAILED)),
+                false => {}
+            }
             if let (Err(error), true) = (&read, was_readable) {
                 tracing::warn!(%error, "rows of the slot table not readable");
             }
@@ -97,6 +104,55 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        claims::{Claim, ClaimOutcome},
+        host::paused,
+        node::{BootId, CellId, Node, NodeId},
+        slots::Slot,
+        table::Table,
+    };
+    use futures::{
+        FutureExt,
+        future::{BoxFuture, ready},
+    };
+    use proto::v1::SlotRow;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    /// Rows that can be read, or not.
+    #[derive(Clone, Default)]
+    struct Flaky(Arc<AtomicBool>);
+
+    impl Claims for Flaky {
+        fn read(&self, _: u16) -> BoxFuture<'static, Result<Vec<(Slot, SlotRow)>, ClaimsError>> {
+            let fails = self.0.load(Relaxed);
+            ready(if fails { Err(ClaimsError("no link".into())) } else { Ok(Vec::new()) }).boxed()
+        }
+        fn claim(&self, _: Vec<Claim>) -> BoxFuture<'static, Result<Vec<ClaimOutcome>, ClaimsError>> {
+            unreachable!("rows are only read")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_is_down_once_makes_no_slow_way_and_one_that_comes_and_goes_does() {
+        let (host, way, flaky) = (paused::host(), Way::default(), Flaky::default());
+        let me = Node { id: NodeId::parse("a").unwrap(), boot: BootId(1), cell: CellId::parse("c").unwrap() };
+        let routes = Router::new(Arc::new(me), Arc::new(Table::new()));
+        let rows = Rows { host: host.clone(), claims: Arc::new(flaky.clone()), routes, way: way.clone() };
+        host.spawn("rows", rows.run());
+        let passes = async |fails, secs| {
+            flaky.0.store(fails, Relaxed);
+            host.sleep(Duration::from_secs(secs)).await;
+            way.takes()
+        };
+        assert_eq!(passes(false, 10).await, Some(FAST));
+        assert_eq!(passes(true, 4).await, Some(FAST), "the store is started again");
+        assert_eq!(passes(false, 15).await, Some(FAST));
+        for _ in 0..3 {
+            passes(true, 1).await;
+            passes(false, 1).await;
+        }
+        assert!(way.takes() >= Some(FAILED), "{:?}", way.takes());
+    }
 
     #[test]
     fn a_way_is_as_slow_as_the_third_slowest_of_its_last_reads() {
@@ -107,11 +163,11 @@ mod tests {
         assert_eq!(way.takes(), Some(FAST));
         (0..LEFT_OUT).for_each(|_| way.took(ms(5000)));
         assert_eq!(way.takes(), Some(FAST), "two are left out");
-        way.took(ms(33));
-        assert_eq!(way.takes(), Some(ms(64)));
+        way.took(ms(129));
+        assert_eq!(way.takes(), Some(ms(256)));
         (0..READS - 3).for_each(|_| way.took(ms(1)));
-        assert_eq!(way.takes(), Some(ms(64)));
-        way.took(ms(32));
-        assert_eq!(way.takes(), Some(ms(32)), "the first slow one is forgotten");
+        assert_eq!(way.takes(), Some(ms(256)));
+        way.took(ms(128));
+        assert_eq!(way.takes(), Some(ms(128)), "the first slow one is forgotten");
     }
 }

@@ -290,6 +290,8 @@ fn one_of_three_that_sees_nobody_claims_nothing() {
     let cell = CellView { gone, ..CellView::starting(members(&["m", "n", "p"])) };
     let planned = plan(&all_of(&node("m", 1), 4), &node("n", 1), &cell, &cell.ring());
     assert_eq!((planned.claims.len(), planned.denied.len()), (0, 4096));
+    let linked = ["n", "gate"].map(|name| cell.members_linked(&node(name, 1).id));
+    assert_eq!(linked, [1, 0], "whoever is no member does not count");
     assert!(planned.denied.iter().all(|(_, why)| *why == ClaimDenied::Minority { linked: 1, members: 3 }));
 }
 

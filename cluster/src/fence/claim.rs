@@ -80,7 +80,7 @@ pub enum ClaimDenied {
     },
     /// We may be the ones who are cut off.
     #[error(
-        "this node reaches {linked} of {members} configured members, itself included, which is no majority"
+        "this node and those it reaches are {linked} of {members} configured members, which is no majority"
     )]
     Minority {
         /// Members that answer, this node included.

@@ -88,7 +88,7 @@ fn troubles_are_named_and_a_whole_cell_has_none() {
     alone.cell.lives.clear();
     assert_eq!(
         alone.troubles()[0],
-        "a reaches 1 of 3 members, itself included: without a majority nobody takes slots"
+        "a and those it reaches are 1 of 3 members: without a majority nobody takes slots"
     );
     let mut whole = overview(true);
     whole.cell.gone.clear();

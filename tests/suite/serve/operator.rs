@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tests::harness::{Node, Scratch, step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::net::{UnixListener, UnixStream};
 
 #[tokio::test]
 async fn verbs_print_the_new_id_or_token_alone_and_all_of_it_as_json() -> Result<()> {
@@ -73,6 +73,40 @@ async fn exit_codes_tell_a_refusal_from_bad_usage_and_from_nobody_there() -> Res
     assert!(socket.exists(), "a killed process leaves its socket");
     let dead = waggle(&["admin", "--node", socket.to_str().context("UTF-8")?, "store", "stat"], &[]).await?;
     assert_eq!(dead.status.code(), Some(4));
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_a_node_that_dies_before_it_answers_nobody_knows_whether_it_was_done() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let path = scratch.path().join("operator.sock");
+    let dying = UnixListener::bind(&path)?;
+    let dies = async {
+        let (mut operator, _) = dying.accept().await?;
+        let asked = operator.read_u8().await?;
+        assert_eq!(asked, b'{', "it was asked");
+        anyhow::Ok(())
+    };
+    let place = path.to_str().context("UTF-8")?;
+    let words = ["admin", "--node", place, "workspace", "create", "acme"];
+    let (asked, told) = step("an answer", async { tokio::join!(dies, waggle(&words, &[])) }).await?;
+    asked?;
+    let told = told?;
+    assert_eq!((told.status.code(), text(&told.stdout)), (Some(3), String::new()));
+    assert!(text(&told.stderr).contains("whether it was done is not known"), "{}", text(&told.stderr));
+    Ok(())
+}
+
+#[tokio::test]
+async fn completions_of_every_shell_know_the_verbs_and_flags() -> Result<()> {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = waggle(&["completions", shell], &[]).await?;
+        assert_eq!(script.status.code(), Some(0), "{shell}");
+        for word in ["cluster", "placement", "trace", "json"] {
+            assert!(text(&script.stdout).contains(word), "{shell} does not know {word}");
+        }
+    }
+    assert_eq!(waggle(&["completions", "csh"], &[]).await?.status.code(), Some(2));
     Ok(())
 }
 

@@ -39,9 +39,10 @@ pub(in crate::charm) struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// Whether its way to the store is slow, and that of half of the others is not.
+    /// Whether its way to the store is slow, and that of most others is not. Members alone are compared: gateways may
+    /// be far from the store by design, and write nothing.
     pub(super) fn slower(&self) -> Option<Slower> {
-        let here = self.store_takes?;
+        let here = self.store_takes.filter(|_| self.is_member(self.me))?;
         let mut others: Vec<Duration> = self.said.values().filter_map(|sight| sight.store_takes).collect();
         others.sort_unstable();
         let elsewhere = *others.get(others.len() / 2)?;
@@ -52,8 +53,8 @@ impl Around<'_> {
         self.members.contains(node)
     }
 
-    /// Nodes that others reach and this one does not. Whoever can own no slots is heard by members of members alone:
-    /// what it makes up is not to make them yield.
+    /// Nodes that others reach and this one does not. Whoever can own no slots is heard by members of members alone: of
+    /// names that it makes up nobody is to think that they are gateways.
     pub(super) fn beyond(&self) -> BTreeSet<&NodeId> {
         let owns_slots = self.is_member(self.me);
         let by_gateways = self.by_gateways.values().flat_map(|sight| &sight.reaches);

@@ -59,11 +59,11 @@ fn each_condition_alone_forbids_it_in_plain_words() {
         (ClaimView { successor: None, ..base() }, "this node is not next for the slot on the ring"),
         (
             ClaimView { members_linked: 2, ..base() },
-            "this node reaches 2 of 5 configured members, itself included, which is no majority",
+            "this node and those it reaches are 2 of 5 configured members, which is no majority",
         ),
         (
             ClaimView { members: 4, members_linked: 2, ..base() },
-            "this node reaches 2 of 4 configured members, itself included, which is no majority",
+            "this node and those it reaches are 2 of 4 configured members, which is no majority",
         ),
         (
             ClaimView { loop_lag: Duration::from_millis(100), ..base() },

@@ -137,6 +137,9 @@ impl Town {
     pub(super) fn trouble(&self, numbers: impl IntoIterator<Item = usize>) {
         *self.troubled.lock().unwrap_or_else(PoisonError::into_inner) = numbers.into_iter().collect();
     }
+    pub(super) fn troubled(&self) -> BTreeSet<usize> {
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
     pub(super) fn is_troubled(&self, number: usize) -> bool {
         self.troubled.lock().unwrap_or_else(PoisonError::into_inner).contains(&number)
     }
@@ -240,6 +243,29 @@ impl Town {
         let rows = read_rows(&*self.store).await.expect("it is in memory");
         let owned = |number| rows.values().filter(|owner| owner.node.id == name(number)).count();
         std::array::from_fn(owned)
+    }
+
+    /// Nodes that are gray in some node's view.
+    pub(super) async fn gray(&self) -> BTreeSet<usize> {
+        let mut gray = BTreeSet::new();
+        for (life, node) in (0..ALL).filter_map(|number| self.node(number)) {
+            let asked = self.world.while_alive(life, node.operate("cluster.status", &Value::Null)).await;
+            let Some(Ok(told)) = asked else { continue };
+            let lines = told["nodes"].as_array().cloned().unwrap_or_default();
+            let is_gray = |number: &usize| {
+                let is_it = |line: &&Value| line["node"] == name(*number).as_str();
+                lines.iter().find(is_it).is_some_and(|line| line["state"] == "gray")
+            };
+            gray.extend((0..ALL).filter(is_gray));
+        }
+        gray
+    }
+
+    /// The process that keeps the store ends, and runs again after a while.
+    pub(super) async fn restart_store(&self, after: Duration) {
+        self.world.crash(self.keeper, Crash::Process);
+        self.world.sleep(after).await;
+        self.neighbours.keep_store(&self.world.boot(self.keeper), self.store.clone());
     }
 
     /// Whether all nodes run.
